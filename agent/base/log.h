@@ -1,0 +1,23 @@
+/*
+ * The log: one line an event on stderr, logfmt or JSON, with stable keys. Values that are names are
+ * escaped (bytes_escape); nothing secret is ever passed in. The same trouble again and again is one
+ * line, then one a minute with a count. Thread: one.
+ */
+#ifndef CHORUS_BASE_LOG_H
+#define CHORUS_BASE_LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+
+void log_configure(enum log_level level, bool json);
+
+/* `event` is a short stable word ("uploaded"); then pairs of key and value, ended by NULL; a NULL
+ * value leaves its pair out. */
+void log_event(enum log_level level, const char *event, ...) __attribute__((sentinel));
+
+/* The same, at most once a minute for each event and first value; the next line bears
+ * repeated=COUNT. */
+void log_trouble(enum log_level level, const char *event, ...) __attribute__((sentinel));
+
+#endif

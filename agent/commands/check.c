@@ -1,0 +1,207 @@
+/* check: the configuration, the folders, the token; with --online also Chorus. Findings go to
+ * stdout. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "agent/base/mem.h"
+#include "agent/commands/command.h"
+#include "agent/commands/online.h"
+#include "agent/rules/email.h"
+#include "agent/service/token.h"
+
+/* How many errors were found; warnings do not count. */
+struct findings {
+    unsigned errors;
+};
+
+__attribute__((format(printf, 2, 3))) static void finding(struct findings *findings,
+                                                          const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    putchar('\n');
+    findings->errors++;
+}
+
+static struct config *check_file(const char *file, struct findings *findings)
+{
+    struct config *config;
+    struct config_problems problems = {0};
+    config_load(file, &config, &problems);
+    for (size_t i = 0; i < problems.count; i++) {
+        char *line = config_problem_line(&problems, &problems.items[i]);
+        printf("%s\n", line);
+        free(line);
+    }
+    findings->errors += (unsigned)problems.errors;
+    config_problems_clear(&problems);
+    return config;
+}
+
+static void check_watch(const struct config *config, const struct watch_config *watch,
+                        struct findings *findings)
+{
+    struct stat st;
+    if (stat(watch->path, &st) != 0)
+        finding(findings,
+                "%s:%d: watch %s: %s cannot be reached: %s; make the folder, or mend `path`",
+                config->file, watch->line, watch->name, watch->path, strerror(errno));
+    else if (!S_ISDIR(st.st_mode))
+        finding(findings, "%s:%d: watch %s: %s is no folder", config->file, watch->line,
+                watch->name, watch->path);
+    else if (access(watch->path, R_OK | X_OK) != 0)
+        finding(
+            findings,
+            "%s:%d: watch %s: %s cannot be read: %s; the service's user needs to read and enter it",
+            config->file, watch->line, watch->name, watch->path, strerror(errno));
+}
+
+/* state_dir, or the folder in which it would be made. */
+static void check_state_dir(const struct config *config, struct findings *findings)
+{
+    char *folder = mem_string(config->state_dir);
+    while (access(folder, F_OK) != 0 && errno == ENOENT && strcmp(folder, "/") != 0) {
+        char *slash = strrchr(folder, '/');
+        slash[slash == folder] = '\0';
+    }
+    if (access(folder, W_OK | X_OK) != 0)
+        finding(findings, "%s: state_dir %s: %s cannot be written: %s", config->file,
+                config->state_dir, folder, strerror(errno));
+    free(folder);
+}
+
+static char *check_token(const struct config *config, struct findings *findings)
+{
+    char *token, *problem;
+    if (token_read(config->chorus.token_file, &token, &problem) != 0)
+        finding(findings, "%s: no token: %s", config->file, problem);
+    free(problem);
+    return token;
+}
+
+/* --- online
+ * -------------------------------------------------------------------------------------------------
+ */
+
+static int judge(const struct config *config, const char *what, const struct online_answer *answer)
+{
+    if (answer->status / 100 == 2)
+        return 0;
+    bool refused = answer->status == 401 || answer->status == 403;
+    printf("%s: %s: ", config->chorus.url, what);
+    if (answer->status != 0)
+        printf("Chorus answered %d", answer->status);
+    else
+        printf("no answer");
+    printf("%s%s%s\n", answer->said[0] != '\0' ? ": " : "", answer->said,
+           refused ? "; the token is not valid (any more), or its user may not do this" : "");
+    return refused ? EX_NOPERM : EX_UNAVAILABLE;
+}
+
+/* The schema is unpublished: every string that is an e-mail address counts, wherever it stands. */
+static bool has_email(const cJSON *json, const char *email)
+{
+    if (cJSON_IsString(json) && strcasecmp(json->valuestring, email) == 0)
+        return true;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, json)
+    {
+        if (has_email(item, email))
+            return true;
+    }
+    return false;
+}
+
+static int check_owners(const struct config *config, const char *users, struct findings *findings)
+{
+    cJSON *json = cJSON_Parse(users);
+    if (json == NULL) {
+        printf("%s: GET /v3/users: the answer is not JSON\n", config->chorus.url);
+        return EX_UNAVAILABLE;
+    }
+    for (size_t i = 0; i < config->watch_count; i++) {
+        const struct watch_config *watch = &config->watches[i];
+        for (size_t k = 0; k < rules_count(watch->rules); k++) {
+            const char *owner = rules_constant_owner(watch->rules, k);
+            if (owner != NULL && !has_email(json, owner))
+                finding(findings,
+                        "%s:%d: watch %s: owner %s is no user of Chorus that this token may see",
+                        config->file, watch->line, watch->name, owner);
+        }
+    }
+    cJSON_Delete(json);
+    return 0;
+}
+
+static int check_online(const struct config *config, const char *token, struct findings *findings)
+{
+    struct online_answer answer;
+    online_get(config, token, "/api/v1/users/me", &answer);
+    int code = judge(config, "GET /api/v1/users/me", &answer);
+    online_clear(&answer);
+    if (code != 0)
+        return code;
+    online_get(config, token, "/v3/users", &answer);
+    code = judge(config, "GET /v3/users", &answer);
+    if (code == 0)
+        code = check_owners(config, answer.body, findings);
+    online_clear(&answer);
+    return code;
+}
+
+/* --- the command
+ * -------------------------------------------------------------------------------------------- */
+
+static int check(const struct invocation *invocation, bool online)
+{
+    struct findings findings = {0};
+    struct config *config = check_file(invocation->config_file, &findings);
+    if (config == NULL)
+        return EX_CONFIG;
+    int code = command_enter_state_dir(config, false);
+    if (code != 0) {
+        config_free(config);
+        return code;
+    }
+    check_state_dir(config, &findings);
+    for (size_t i = 0; i < config->watch_count; i++)
+        check_watch(config, &config->watches[i], &findings);
+    char *token = check_token(config, &findings);
+    code = online && token != NULL ? check_online(config, token, &findings) : 0;
+    token_clear(&token);
+    if (code == 0 && findings.errors > 0)
+        code = EX_CONFIG;
+    if (code == 0)
+        printf("%s: all well: %zu watch%s%s\n", config->file, config->watch_count,
+               config->watch_count == 1 ? "" : "es", online ? ", token and owners proven" : "");
+    config_free(config);
+    return code;
+}
+
+int command_check(const struct invocation *invocation)
+{
+    static const struct option options[] = {{"online", no_argument, NULL, 'o'}, {0}};
+    bool online = false;
+    int option;
+    while ((option = getopt_long(invocation->argc, invocation->argv, "", options, NULL)) != -1) {
+        if (option != 'o')
+            return command_usage(invocation, "unknown option");
+        online = true;
+    }
+    if (optind < invocation->argc)
+        return command_usage(invocation, "it takes no PATH");
+    return check(invocation, online);
+}

@@ -1,0 +1,344 @@
+/* explain: what would happen to a file and why, and its story so far. Changes nothing; needs
+ * neither service nor network. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "agent/base/bytes.h"
+#include "agent/base/mem.h"
+#include "agent/base/when.h"
+#include "agent/commands/command.h"
+#include "watcher/digest.h"
+#include "watcher/watcher.h"
+
+struct explaining {
+    const struct config *config;
+    const struct table_set *tables;
+    struct ledger *ledger; /* NULL: there is none yet */
+    char host[64];
+};
+
+static void line(const char *label, const char *text)
+{
+    printf("  %-11s %s\n", label, text);
+}
+
+static void line_bytes(const char *label, const char *bytes)
+{
+    char *escaped = bytes_escape(bytes);
+    line(label, escaped);
+    free(escaped);
+}
+
+/* --- the file
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static bool take_digest(const char *path, uint8_t sha256[32])
+{
+    static char buffer[1 << 18];
+    struct digest *digest = digest_new();
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = -1;
+    while (fd >= 0 && digest != NULL && (n = read(fd, buffer, sizeof buffer)) > 0)
+        digest_update(digest, buffer, (size_t)n);
+    bool taken = n == 0 && digest_final(digest, sha256) == 0;
+    digest_free(digest);
+    if (fd >= 0)
+        close(fd);
+    return taken;
+}
+
+struct file {
+    bool exists, regular, finished, has_digest;
+    struct file_identity identity;
+    uint8_t sha256[32];
+    const char *would_skip; /* static, NULL: not */
+};
+
+static struct watch_options look_options(const struct watch_config *watch)
+{
+    return (struct watch_options){
+        .path = watch->path,
+        .recursive = watch->recursive,
+        .include = watch->include_is_default ? NULL : (const char *const *)watch->include.items,
+        .include_count = watch->include_is_default ? 0 : watch->include.count,
+        .exclude = (const char *const *)watch->exclude.items,
+        .exclude_count = watch->exclude.count,
+        .settle_ms = watch->settle_ms,
+        .quiet_ms = watch->quiet_ms,
+        .open_quiet_ms = watch->open_quiet_ms,
+    };
+}
+
+static void explain_finding(const struct watch_config *watch, const struct watch_finding *finding,
+                            struct file *file)
+{
+    file->identity = finding->identity;
+    if (finding->media == WATCH_EMPTY)
+        file->would_skip = "empty: nothing was recorded";
+    else if (finding->media == WATCH_UNSUPPORTED)
+        file->would_skip = "a format that Chorus does not take";
+    else if (finding->identity.size < watch->min_size)
+        file->would_skip = "smaller than min_size";
+    if (finding->media == WATCH_UNSUPPORTED)
+        line("format", finding->media_name);
+}
+
+static void look_at_file(const struct watch_config *watch, const char *path, size_t root_length,
+                         struct file *file)
+{
+    struct stat st;
+    struct watch_finding finding;
+    const char *waits_for = NULL;
+    memset(file, 0, sizeof *file);
+    file->exists = lstat(path, &st) == 0;
+    if (!file->exists) {
+        line("file", "does not exist: judged by its name alone");
+        return;
+    }
+    file->regular = S_ISREG(st.st_mode);
+    file_identity_of(&st, &file->identity);
+    if (!file->regular) {
+        line("file", "is no regular file (a link, folder or device): never taken");
+        return;
+    }
+    struct watch_options options = look_options(watch);
+    int result = watch_look_once(&options, path + root_length + 1, &finding, &waits_for);
+    if (result < 0) {
+        line("file", strerror(-result));
+        return;
+    }
+    file->finished = result == 0;
+    if (result == 0)
+        explain_finding(watch, &finding, file);
+    char size[COMMAND_SIZE_TEXT];
+    command_size_text((unsigned long long)st.st_size, size);
+    printf("  %-11s %s, %s%s\n", "file", size,
+           file->finished ? "finished" : "not finished: waits for ",
+           file->finished ? "" : waits_for);
+    file->has_digest = take_digest(path, file->sha256);
+    if (file->has_digest) {
+        char hex[65];
+        bytes_to_hex(file->sha256, 32, hex);
+        line("sha256", hex);
+    }
+}
+
+/* --- rules
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+static void on_trace(void *ctx, const char *text)
+{
+    (void)ctx;
+    line_bytes("rules", text);
+}
+
+static void print_duplicates(const struct explaining *explaining, const char *path,
+                             const struct file *file, const struct resolution *resolution)
+{
+    enum recording_state state = STATE_GONE;
+    if (explaining->ledger == NULL || !file->has_digest)
+        return;
+    char *twin = ledger_path_of_content(explaining->ledger, file->sha256, &state);
+    if (twin != NULL && strcmp(twin, path) != 0) {
+        char *text = mem_printf("the same content as %s (%s)", twin, state_name(state));
+        line_bytes("duplicate", text);
+        free(text);
+    }
+    free(twin);
+    if (resolution->call_key == NULL)
+        return;
+    twin = ledger_path_of_call_key(explaining->ledger, resolution->call_key, file->sha256);
+    if (twin != NULL) {
+        char *text = mem_printf("the same call (call_key %s) as %s", resolution->call_key, twin);
+        line_bytes("duplicate", text);
+        free(text);
+    }
+    free(twin);
+}
+
+static void print_form(const struct resolution *resolution)
+{
+    for (size_t i = 0; i < resolution->field_count; i++) {
+        char *text = mem_printf("%s = %s", resolution->fields[i].name, resolution->fields[i].value);
+        line_bytes("field", text);
+        free(text);
+    }
+    if (resolution->owner != NULL)
+        line("owner", resolution->owner);
+    if (resolution->name != NULL)
+        line("name", resolution->name);
+    if (resolution->meeting_id != NULL)
+        line("meeting_id", resolution->meeting_id);
+    if (resolution->crm_account_id != NULL)
+        line("crm_account_id", resolution->crm_account_id);
+    if (resolution->crm_opportunity_id != NULL)
+        line("crm_opportunity_id", resolution->crm_opportunity_id);
+    if (resolution->call_key != NULL)
+        line_bytes("call_key", resolution->call_key);
+}
+
+static void print_verdict(const struct file *file, const struct resolution *resolution)
+{
+    if (resolution->outcome == RESOLVED_SKIP)
+        printf("  %-11s skipped: %s\n", "so it is", resolution->reason);
+    else if (file->would_skip != NULL)
+        printf("  %-11s skipped: %s\n", "so it is", file->would_skip);
+    else if (resolution->outcome == RESOLVED_HELD)
+        printf("  %-11s held: %s\n", "so it is", resolution->reason);
+    else
+        printf("  %-11s uploaded%s\n", "so it is",
+               file->exists && !file->finished ? " once it is finished" : "");
+}
+
+static void explain_rules(const struct explaining *explaining, const struct watch_config *watch,
+                          const char *path, size_t root_length, const struct file *file)
+{
+    struct resolution resolution;
+    struct recording_facts facts = {
+        .path = path,
+        .root_length = root_length,
+        .size = file->identity.size,
+        .mtime_ms = file->identity.mtime_ns / 1000000,
+        .sha256 = file->has_digest ? file->sha256 : NULL,
+        .watch = watch->name,
+        .host = explaining->host,
+    };
+    rules_resolve(watch->rules, explaining->tables, &facts, NULL, on_trace, NULL, &resolution);
+    print_form(&resolution);
+    print_duplicates(explaining, path, file, &resolution);
+    print_verdict(file, &resolution);
+    resolution_clear(&resolution);
+}
+
+/* --- the story
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void on_row(void *ctx, const struct ledger_row *row)
+{
+    (void)ctx;
+    printf("  %-11s %s%s%s%s\n", "ledger", state_name(row->state),
+           row->reason != NULL && row->reason[0] != '\0' ? ": " : "",
+           row->reason != NULL ? row->reason : "", row->present ? "" : " (no longer there)");
+    if (row->engagement_id != NULL)
+        line("engagement", row->engagement_id);
+    if (row->duplicate_of != NULL)
+        line_bytes("twin", row->duplicate_of);
+    if (row->next_attempt_ms != 0) {
+        char text[WHEN_TEXT];
+        when_rfc3339(row->next_attempt_ms, text);
+        line("next try", text);
+    }
+}
+
+static void on_event(void *ctx, const struct ledger_event *event)
+{
+    char time[WHEN_TEXT];
+    (void)ctx;
+    when_rfc3339(event->at_ms, time);
+    printf("  %-11s %s %s", "story", time, state_name(event->state));
+    if (event->attempt > 0)
+        printf(", attempt %d", event->attempt);
+    if (event->status > 0)
+        printf(", HTTP %d", event->status);
+    if (event->reason != NULL)
+        printf(": %s", event->reason);
+    putchar('\n');
+}
+
+static bool explain_story(const struct explaining *explaining, const char *path)
+{
+    if (explaining->ledger == NULL)
+        return false;
+    size_t rows = ledger_list(explaining->ledger, -1, path, on_row, NULL);
+    size_t events = ledger_story(explaining->ledger, path, on_event, NULL);
+    return rows + events > 0;
+}
+
+/* --- the command
+ * ---------------------------------------------------------------------------------------------- */
+
+static int explain_path(const struct explaining *explaining, const char *path)
+{
+    size_t root_length;
+    const struct watch_config *watch = config_watch_of_path(explaining->config, path, &root_length);
+    char *escaped = bytes_escape(path);
+    printf("%s\n", escaped);
+    free(escaped);
+    if (watch == NULL) {
+        line("watch", "none: it is below no watch's path, so it is never looked at");
+        return explain_story(explaining, path) || access(path, F_OK) == 0 ? 0 : EX_NOINPUT;
+    }
+    printf("  %-11s %s (%s)\n", "watch", watch->name, watch->path);
+    struct watch_options options = look_options(watch);
+    const char *passed_over = watch_passes_over(&options, path + root_length + 1);
+    if (passed_over != NULL) {
+        line("so it is", "passed over:");
+        line("", passed_over);
+    } else {
+        struct file file;
+        look_at_file(watch, path, root_length, &file);
+        explain_rules(explaining, watch, path, root_length, &file);
+    }
+    explain_story(explaining, path);
+    return 0;
+}
+
+static void on_table(void *ctx, const char *text)
+{
+    command_say("table %s: %s", (const char *)ctx, text);
+}
+
+static struct table_set *load_tables(const struct config *config)
+{
+    struct table_set *tables = config_new_tables(config);
+    for (size_t i = 0; i < config->table_count; i++)
+        table_set_load(tables, i, on_table, config->tables[i].name);
+    return tables;
+}
+
+static int explain_all(const struct invocation *invocation, const struct config *config)
+{
+    struct explaining explaining = {.config = config};
+    size_t count;
+    int code = command_open_ledger(config, &explaining.ledger);
+    if (code == EX_IOERR)
+        return code;
+    code = 0;
+    struct table_set *tables = load_tables(config);
+    explaining.tables = tables;
+    if (gethostname(explaining.host, sizeof explaining.host - 1) == 0)
+        explaining.host[strcspn(explaining.host, ".")] = '\0';
+    char **paths = command_absolute_paths(invocation, 1, &count);
+    for (size_t i = 0; i < count; i++) {
+        int one = explain_path(&explaining, paths[i]);
+        code = one != 0 ? one : code;
+    }
+    command_free_paths(paths, count);
+    table_set_free(tables);
+    ledger_close(explaining.ledger);
+    return code;
+}
+
+int command_explain(const struct invocation *invocation)
+{
+    struct config *config;
+    if (invocation->argc < 2)
+        return command_usage(invocation, "say which PATH");
+    int code = command_load_config(invocation, true, &config);
+    if (code != 0)
+        return code;
+    code = command_enter_state_dir(config, false);
+    if (code == 0)
+        code = explain_all(invocation, config);
+    config_free(config);
+    return code;
+}

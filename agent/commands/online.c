@@ -1,0 +1,68 @@
+#include "agent/commands/online.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "agent/base/mem.h"
+#include "agent/commands/command.h"
+#include "uploader/uploader.h"
+
+enum { MOST_BYTES = 16 * 1024 * 1024 };
+
+struct asking {
+    struct uploader *uploader;
+    struct online_answer *answer;
+};
+
+static void on_closed(void *ctx)
+{
+    (void)ctx;
+}
+
+static void on_answer(void *ctx, const struct question_answer *answer)
+{
+    struct asking *asking = ctx;
+    asking->answer->status = answer->status;
+    mem_replace(&asking->answer->body, mem_string(answer->body));
+    mem_replace(&asking->answer->said, mem_string(answer->said));
+    uploader_close(asking->uploader, on_closed, NULL);
+}
+
+int online_get(const struct config *config, const char *token, const char *target,
+               struct online_answer *answer)
+{
+    struct uploader_options options = {
+        .url = config->chorus.url,
+        .ca_file = config->chorus.ca_file,
+        .proxy = config->chorus.proxy,
+        .bearer = config->chorus.bearer,
+        .stall_timeout_ms = config->upload.stall_timeout_ms,
+        .user_agent = "chorus-agent",
+    };
+    struct asking asking = {.answer = answer};
+    struct question *question;
+    uv_loop_t loop;
+    *answer = (struct online_answer){.body = mem_string(""), .said = mem_string("")};
+    uv_loop_init(&loop);
+    int error = uploader_new(&loop, &options, &asking.uploader);
+    if (error == 0) {
+        error = uploader_set_token(asking.uploader, token);
+        if (error == 0)
+            error = uploader_ask(asking.uploader, "GET", target, MOST_BYTES, on_answer, &asking,
+                                 &question);
+        if (error != 0)
+            uploader_close(asking.uploader, on_closed, NULL);
+        uv_run(&loop, UV_RUN_DEFAULT);
+    }
+    uv_loop_close(&loop);
+    if (error != 0)
+        mem_replace(&answer->said, mem_string(strerror(-error)));
+    return error == 0 ? 0 : -1;
+}
+
+void online_clear(struct online_answer *answer)
+{
+    free(answer->body);
+    free(answer->said);
+}

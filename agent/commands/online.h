@@ -1,0 +1,19 @@
+/* Questions to Chorus outside of the service: for `check --online`. */
+#ifndef CHORUS_COMMANDS_ONLINE_H
+#define CHORUS_COMMANDS_ONLINE_H
+
+#include "agent/config/config.h"
+
+struct online_answer {
+    int status; /* HTTP, 0: no answer */
+    char *body; /* never NULL */
+    char *said;
+};
+
+/* One GET, on a loop of its own; blocks. 0, or -1 and answer->said says why it could not be asked.
+ * Clear in any case. */
+int online_get(const struct config *config, const char *token, const char *target,
+               struct online_answer *answer);
+void online_clear(struct online_answer *answer);
+
+#endif

@@ -1,0 +1,109 @@
+/* retry: recordings go back into the queue. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "agent/commands/command.h"
+#include "agent/commands/follow.h"
+#include "agent/commands/hold.h"
+#include "agent/service/handover.h"
+#include "agent/service/retry.h"
+
+static int tell(const struct retry_outcome *outcome)
+{
+    printf("%zu put back in the queue\n", outcome->queued);
+    if (outcome->untouched > 0)
+        command_say("%zu left as they are: neither failed, held, waiting nor gone",
+                    outcome->untouched);
+    if (outcome->unknown > 0)
+        command_say("%zu of the paths are not known to the ledger", outcome->unknown);
+    return outcome->unknown > 0 ? EX_NOINPUT : 0;
+}
+
+static size_t number(const cJSON *json, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, key);
+    return cJSON_IsNumber(item) ? (size_t)item->valuedouble : 0;
+}
+
+static int hand_over(const struct config *config, const struct retry_request *request)
+{
+    cJSON *json = cJSON_CreateObject(), *result;
+    cJSON_AddStringToObject(json, "command", "retry");
+    cJSON_AddItemToObject(json, "paths", handover_paths(request->paths, request->path_count));
+    cJSON_AddBoolToObject(json, "failed", request->failed);
+    cJSON_AddBoolToObject(json, "held", request->held);
+    int code = follow(config->state_dir, json, NULL, NULL, &result);
+    cJSON_Delete(json);
+    if (result == NULL)
+        return code;
+    struct retry_outcome outcome = {number(result, "queued"), number(result, "untouched"),
+                                    number(result, "unknown")};
+    cJSON_Delete(result);
+    return tell(&outcome);
+}
+
+static int act(const struct config *config, const struct retry_request *request)
+{
+    struct ledger *ledger;
+    struct retry_outcome outcome;
+    char *why = NULL;
+    if (ledger_open(config->state_dir, LEDGER_WRITE, &ledger, &why) != 0) {
+        command_say("%s", why != NULL ? why : "the ledger cannot be opened");
+        free(why);
+        return EX_IOERR;
+    }
+    retry_apply(ledger, request, &outcome);
+    int error = ledger_commit(ledger);
+    if (error != 0)
+        command_say("the ledger cannot be written: %s; nothing was changed",
+                    ledger_error_words(ledger));
+    ledger_close(ledger);
+    return error != 0 ? EX_IOERR : tell(&outcome);
+}
+
+static int run(const struct config *config, const struct retry_request *request)
+{
+    int lock;
+    bool held;
+    int code = command_enter_state_dir(config, true);
+    if (code == 0)
+        code = hold_state_dir(config, &lock, &held);
+    if (code == EX_TEMPFAIL && held)
+        return hand_over(config, request);
+    if (code != 0)
+        return code;
+    code = act(config, request);
+    close(lock);
+    return code;
+}
+
+int command_retry(const struct invocation *invocation)
+{
+    static const struct option options[] = {
+        {"failed", no_argument, NULL, 'f'}, {"held", no_argument, NULL, 'h'}, {0}};
+    struct retry_request request = {0};
+    int option;
+    while ((option = getopt_long(invocation->argc, invocation->argv, "", options, NULL)) != -1) {
+        if (option == 'f')
+            request.failed = true;
+        else if (option == 'h')
+            request.held = true;
+        else
+            return command_usage(invocation, "unknown option");
+    }
+    if (optind == invocation->argc && !request.failed && !request.held)
+        return command_usage(invocation, "say which: PATHs, --failed or --held");
+    struct config *config;
+    int code = command_load_config(invocation, true, &config);
+    if (code != 0)
+        return code;
+    request.paths = command_absolute_paths(invocation, optind, &request.path_count);
+    code = run(config, &request);
+    command_free_paths(request.paths, request.path_count);
+    config_free(config);
+    return code;
+}

@@ -1,0 +1,30 @@
+/*
+ * Texts of the file into values. Each function returns NULL and fills its results, or says in words
+ * what is wrong and what is allowed (new string) and leaves them. Any thread.
+ */
+#ifndef CHORUS_CONFIG_VALUES_H
+#define CHORUS_CONFIG_VALUES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/config/config.h"
+
+/* "2s"; at least 1ms, or also 0 where `zero_allowed`. */
+char *value_duration(const char *text, bool zero_allowed, int64_t *ms);
+/* "4096", "10k", "1M", "2G". */
+char *value_size(const char *text, uint64_t *bytes);
+char *value_number(const char *text, int64_t min, int64_t max, int64_t *number);
+char *value_bool(const char *text, bool *truth);
+/* `choices` is "error, warning, info"; *index is the place among them. */
+char *value_choice(const char *text, const char *choices, int *index);
+char *value_since(const char *text, enum since_kind *kind, int64_t *ms);
+/* Absolute; *path is a new string without // and without a slash at its end. */
+char *value_path(const char *text, char **path);
+/* scheme://host[:port], https unless the host is loopback; *url is a new string without a slash at
+ * its end. */
+char *value_url(const char *text, char **url);
+/* Of a watch or a table. */
+char *value_name(const char *text);
+
+#endif

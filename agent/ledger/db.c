@@ -1,0 +1,271 @@
+#include "agent/ledger/db.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/mem.h"
+
+enum { MOST_QUERIES = 128, BUSY_MS = 10000 };
+
+struct query {
+    struct db *db;
+    const char *sql; /* the literal itself: its address is its name */
+    sqlite3_stmt *statement;
+};
+
+struct db {
+    sqlite3 *sqlite;
+    struct query queries[MOST_QUERIES];
+    size_t query_count;
+    bool in_transaction;
+    int error;
+    char words[200];
+};
+
+static int errno_of(int code, sqlite3 *sqlite)
+{
+    switch (code & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+        return 0;
+    case SQLITE_FULL:
+        return -ENOSPC;
+    case SQLITE_NOMEM:
+        return -ENOMEM;
+    case SQLITE_READONLY:
+        return -EROFS;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return -EBUSY;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return -EUCLEAN;
+    case SQLITE_CANTOPEN:
+        return sqlite != NULL && sqlite3_system_errno(sqlite) != 0 ? -sqlite3_system_errno(sqlite)
+                                                                   : -ENOENT;
+    case SQLITE_IOERR:
+        return sqlite != NULL && sqlite3_system_errno(sqlite) == ENOSPC ? -ENOSPC : -EIO;
+    default:
+        return -EIO;
+    }
+}
+
+static void fail(struct db *db, int code)
+{
+    if (db->error != 0)
+        return;
+    db->error = errno_of(code, db->sqlite);
+    snprintf(db->words, sizeof db->words, "%s", sqlite3_errmsg(db->sqlite));
+}
+
+static bool check(struct db *db, int code)
+{
+    if (errno_of(code, db->sqlite) == 0)
+        return true;
+    fail(db, code);
+    return false;
+}
+
+int db_open(const char *file, enum db_mode mode, struct db **out, char **why)
+{
+    struct db *db = mem_zalloc(sizeof *db);
+    int flags =
+        mode == DB_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+    int code = sqlite3_open_v2(file, &db->sqlite, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code != SQLITE_OK) {
+        int error = errno_of(code, db->sqlite);
+        if (why != NULL)
+            *why = mem_string(db->sqlite != NULL ? sqlite3_errmsg(db->sqlite) : "out of memory");
+        sqlite3_close(db->sqlite);
+        free(db);
+        return error;
+    }
+    sqlite3_extended_result_codes(db->sqlite, 1);
+    sqlite3_busy_timeout(db->sqlite, BUSY_MS);
+    *out = db;
+    return 0;
+}
+
+void db_close(struct db *db)
+{
+    if (db == NULL)
+        return;
+    for (size_t i = 0; i < db->query_count; i++)
+        sqlite3_finalize(db->queries[i].statement);
+    sqlite3_close(db->sqlite);
+    free(db);
+}
+
+void db_exec(struct db *db, const char *sql)
+{
+    if (db->error == 0)
+        check(db, sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL));
+}
+
+void db_begin(struct db *db)
+{
+    if (db->in_transaction)
+        return;
+    db->error = 0;
+    db->in_transaction = true;
+    check(db, sqlite3_exec(db->sqlite, "BEGIN IMMEDIATE", NULL, NULL, NULL));
+}
+
+bool db_in_transaction(const struct db *db)
+{
+    return db->in_transaction;
+}
+
+int db_commit(struct db *db)
+{
+    assert(db->in_transaction);
+    if (db->error == 0)
+        check(db, sqlite3_exec(db->sqlite, "COMMIT", NULL, NULL, NULL));
+    int error = db->error;
+    if (error != 0)
+        db_rollback(db);
+    db->in_transaction = false;
+    return error;
+}
+
+void db_rollback(struct db *db)
+{
+    for (size_t i = 0; i < db->query_count; i++)
+        sqlite3_reset(db->queries[i].statement);
+    if (!sqlite3_get_autocommit(db->sqlite))
+        sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+    db->in_transaction = false;
+    db->error = 0;
+}
+
+int db_error(const struct db *db)
+{
+    return db->error;
+}
+
+const char *db_error_words(const struct db *db)
+{
+    return db->words;
+}
+
+void db_clear_error(struct db *db)
+{
+    if (!db->in_transaction)
+        db->error = 0;
+}
+
+static struct query *kept(struct db *db, const char *sql)
+{
+    for (size_t i = 0; i < db->query_count; i++) {
+        if (db->queries[i].sql == sql)
+            return &db->queries[i];
+    }
+    assert(db->query_count < MOST_QUERIES);
+    struct query *query = &db->queries[db->query_count++];
+    query->db = db;
+    query->sql = sql;
+    return query;
+}
+
+struct query *db_query(struct db *db, const char *sql)
+{
+    struct query *query = kept(db, sql);
+    if (db->error != 0)
+        return query;
+    if (query->statement == NULL) {
+        check(db, sqlite3_prepare_v3(db->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                     &query->statement, NULL));
+    } else {
+        sqlite3_reset(query->statement);
+        sqlite3_clear_bindings(query->statement);
+    }
+    return query;
+}
+
+void query_bind_int(struct query *query, int index, int64_t value)
+{
+    if (query->db->error == 0)
+        check(query->db, sqlite3_bind_int64(query->statement, index, value));
+}
+
+void query_bind_int_or_null(struct query *query, int index, int64_t value)
+{
+    if (value != 0)
+        query_bind_int(query, index, value);
+}
+
+void query_bind_text(struct query *query, int index, const char *text)
+{
+    if (query->db->error == 0 && text != NULL)
+        check(query->db, sqlite3_bind_text(query->statement, index, text, -1, SQLITE_TRANSIENT));
+}
+
+void query_bind_blob(struct query *query, int index, const void *bytes, size_t n)
+{
+    if (query->db->error == 0)
+        check(query->db, sqlite3_bind_blob64(query->statement, index, bytes, n, SQLITE_TRANSIENT));
+}
+
+bool query_step(struct query *query)
+{
+    if (query->db->error != 0)
+        return false;
+    int code = sqlite3_step(query->statement);
+    if (code == SQLITE_ROW)
+        return true;
+    check(query->db, code);
+    sqlite3_reset(query->statement);
+    return false;
+}
+
+void query_run(struct query *query)
+{
+    while (query_step(query))
+        ;
+}
+
+void query_end(struct query *query)
+{
+    sqlite3_reset(query->statement);
+}
+
+int64_t query_int(const struct query *query, int column)
+{
+    return sqlite3_column_int64(query->statement, column);
+}
+
+bool query_is_null(const struct query *query, int column)
+{
+    return sqlite3_column_type(query->statement, column) == SQLITE_NULL;
+}
+
+const void *query_blob(const struct query *query, int column, size_t *n)
+{
+    const void *bytes = sqlite3_column_blob(query->statement, column);
+    *n = (size_t)sqlite3_column_bytes(query->statement, column);
+    return bytes;
+}
+
+char *query_string(const struct query *query, int column)
+{
+    if (query_is_null(query, column))
+        return NULL;
+    size_t n;
+    const void *bytes = query_blob(query, column, &n);
+    return mem_bytes_string(bytes != NULL ? bytes : "", n);
+}
+
+int64_t db_last_id(const struct db *db)
+{
+    return sqlite3_last_insert_rowid(db->sqlite);
+}
+
+int64_t db_changes(const struct db *db)
+{
+    return sqlite3_changes(db->sqlite);
+}

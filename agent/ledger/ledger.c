@@ -1,0 +1,238 @@
+/* Opening, committing, and the moves that everything else is made of. */
+#include "agent/ledger/ledger.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "agent/base/mem.h"
+#include "agent/ledger/internal.h"
+#include "agent/ledger/schema.h"
+
+static char *explain_open(int error, const char *file)
+{
+    switch (error) {
+    case -EPROTO:
+        return mem_printf("%s was made by another version of this program; it is left untouched",
+                          file);
+    case -EUCLEAN:
+        return mem_printf("%s is not a ledger, or is broken", file);
+    default:
+        return NULL;
+    }
+}
+
+int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **out, char **why)
+{
+    char *file = mem_printf("%s/ledger.db", state_dir);
+    struct db *db = NULL;
+    int error = db_open(file, mode == LEDGER_WRITE ? DB_WRITE : DB_READ, &db, why);
+    if (error == 0) {
+        error = mode == LEDGER_WRITE ? schema_prepare(db) : schema_check(db);
+        if (error != 0 && why != NULL) {
+            *why = explain_open(error, file);
+            if (*why == NULL)
+                *why = mem_printf("%s: %s", file, db_error_words(db));
+        }
+    }
+    free(file);
+    if (error != 0) {
+        db_close(db);
+        return error;
+    }
+    struct ledger *ledger = mem_zalloc(sizeof *ledger);
+    ledger->db = db;
+    *out = ledger;
+    return 0;
+}
+
+void ledger_close(struct ledger *ledger)
+{
+    if (ledger == NULL)
+        return;
+    if (ledger->dirty)
+        db_rollback(ledger->db);
+    db_close(ledger->db);
+    free(ledger->ready);
+    free(ledger);
+}
+
+struct db *ledger_write(struct ledger *ledger)
+{
+    if (!ledger->dirty)
+        db_begin(ledger->db);
+    ledger->dirty = true;
+    return ledger->db;
+}
+
+int ledger_commit(struct ledger *ledger)
+{
+    if (!ledger->dirty) {
+        db_clear_error(ledger->db);
+        return 0;
+    }
+    ledger->dirty = false;
+    int error = db_commit(ledger->db);
+    if (error != 0)
+        ledger->ready_count = 0;
+    return error;
+}
+
+bool ledger_is_dirty(const struct ledger *ledger)
+{
+    return ledger->dirty;
+}
+
+const char *ledger_error_words(const struct ledger *ledger)
+{
+    return db_error_words(ledger->db);
+}
+
+void ledger_watch(struct ledger *ledger, const char *name, const char *path, int64_t first_start_ms,
+                  struct ledger_watch *watch)
+{
+    struct db *db = ledger_write(ledger);
+    struct query *query =
+        db_query(db, "INSERT OR IGNORE INTO watch(name, path, first_start_ms) VALUES(?, ?, ?)");
+    query_bind_text(query, 1, name);
+    query_bind_text(query, 2, path);
+    query_bind_int(query, 3, first_start_ms);
+    query_run(query);
+    query = db_query(db, "SELECT id, first_start_ms, first_scan_done FROM watch"
+                         " WHERE name = ? AND path = ?");
+    query_bind_text(query, 1, name);
+    query_bind_text(query, 2, path);
+    *watch = (struct ledger_watch){0};
+    if (query_step(query)) {
+        watch->id = query_int(query, 0);
+        watch->first_start_ms = query_int(query, 1);
+        watch->first_scan_done = query_int(query, 2) != 0;
+    }
+    query_end(query);
+}
+
+void ledger_first_scan_done(struct ledger *ledger, int64_t watch)
+{
+    struct query *query =
+        db_query(ledger_write(ledger), "UPDATE watch SET first_scan_done = 1 WHERE id = ?");
+    query_bind_int(query, 1, watch);
+    query_run(query);
+}
+
+void story_add(struct ledger *ledger, int64_t path, enum recording_state state, int attempt,
+               int status, const char *reason, int64_t now_ms)
+{
+    struct query *query =
+        db_query(ledger_write(ledger), "INSERT INTO story(path, at_ms, state, attempt, status,"
+                                       " reason) VALUES(?, ?, ?, ?, ?, ?)");
+    query_bind_int(query, 1, path);
+    query_bind_int(query, 2, now_ms);
+    query_bind_int(query, 3, state);
+    query_bind_int_or_null(query, 4, attempt);
+    query_bind_int_or_null(query, 5, status);
+    query_bind_text(query, 6, reason);
+    query_run(query);
+}
+
+struct now_of {
+    enum recording_state state;
+    int64_t path;
+    int attempts;
+};
+
+static struct now_of look(struct ledger *ledger, int64_t recording)
+{
+    struct now_of now = {STATE_GONE, 0, 0};
+    struct query *query =
+        db_query(ledger->db, "SELECT state, path, attempts FROM recording WHERE id = ?");
+    query_bind_int(query, 1, recording);
+    if (query_step(query)) {
+        now.state = (enum recording_state)query_int(query, 0);
+        now.path = query_int(query, 1);
+        now.attempts = (int)query_int(query, 2);
+    }
+    query_end(query);
+    return now;
+}
+
+enum recording_state recording_state_of(struct ledger *ledger, int64_t recording)
+{
+    return look(ledger, recording).state;
+}
+
+static void note_ready(struct ledger *ledger, int64_t recording)
+{
+    if (ledger->ready_count == ledger->ready_room) {
+        ledger->ready_room = ledger->ready_room > 0 ? 2 * ledger->ready_room : 64;
+        ledger->ready = mem_resize(ledger->ready, ledger->ready_room, sizeof *ledger->ready);
+    }
+    ledger->ready[ledger->ready_count++] = recording;
+}
+
+size_t ledger_take_ready(struct ledger *ledger, int64_t *recordings, size_t most)
+{
+    size_t n = ledger->ready_count < most ? ledger->ready_count : most;
+    for (size_t i = 0; i < n; i++)
+        recordings[i] = ledger->ready[ledger->ready_count - n + i];
+    ledger->ready_count -= n;
+    return n;
+}
+
+void recording_move(struct ledger *ledger, int64_t recording, enum recording_state to,
+                    int64_t next_attempt_ms, int status, const char *reason, int64_t now_ms)
+{
+    struct db *db = ledger_write(ledger);
+    struct now_of now = look(ledger, recording);
+    assert(db_error(db) != 0 || state_may_move(now.state, to));
+    struct query *query = db_query(
+        db, "UPDATE recording SET state = ?2, next_attempt_ms = ?3, reason = ?4,"
+            " held = CASE WHEN ?2 = 2 THEN held ELSE 0 END,"
+            " uploaded_ms = CASE WHEN ?2 = 7 AND uploaded_ms IS NULL THEN ?5 ELSE uploaded_ms END"
+            " WHERE id = ?1");
+    query_bind_int(query, 1, recording);
+    query_bind_int(query, 2, to);
+    query_bind_int_or_null(query, 3, next_attempt_ms);
+    query_bind_text(query, 4, reason);
+    query_bind_int(query, 5, now_ms);
+    query_run(query);
+    bool attempt_ended = now.state == STATE_UPLOADING;
+    story_add(ledger, now.path, to, attempt_ended ? now.attempts : 0, status, reason, now_ms);
+    if (to == STATE_QUEUED || to == STATE_WAITING || to == STATE_UNCERTAIN)
+        note_ready(ledger, recording);
+    if (state_holds_call_key(now.state) && !state_holds_call_key(to) && to != STATE_DUPLICATE)
+        recording_promote_twin(ledger, recording, now_ms);
+}
+
+int64_t recording_other_path(struct ledger *ledger, int64_t recording, int64_t except)
+{
+    struct query *query =
+        db_query(ledger->db, "SELECT id FROM path WHERE recording = ? AND id <> ? AND present = 1"
+                             " AND current = 1 ORDER BY id LIMIT 1");
+    query_bind_int(query, 1, recording);
+    query_bind_int(query, 2, except);
+    int64_t path = query_step(query) ? query_int(query, 0) : 0;
+    query_end(query);
+    return path;
+}
+
+void recording_promote_twin(struct ledger *ledger, int64_t recording, int64_t now_ms)
+{
+    struct query *query = db_query(
+        ledger->db,
+        "SELECT twin.id FROM recording AS old JOIN recording AS twin ON twin.call_key = "
+        "old.call_key"
+        " JOIN path ON path.id = twin.path AND path.present = 1"
+        " WHERE old.id = ?1 AND old.call_key IS NOT NULL AND twin.id <> ?1 AND twin.state = 8"
+        " AND twin.known_by_409 = 0 ORDER BY twin.id LIMIT 1");
+    query_bind_int(query, 1, recording);
+    int64_t twin = query_step(query) ? query_int(query, 0) : 0;
+    query_end(query);
+    if (twin == 0)
+        return;
+    /* digest 0: the rules are applied again before it leaves */
+    query = db_query(ledger->db, "UPDATE recording SET digest = 0, twin_of = NULL WHERE id = ?");
+    query_bind_int(query, 1, twin);
+    query_run(query);
+    recording_move(ledger, twin, STATE_QUEUED, 0, 0,
+                   "its twin by call key was not uploaded: this one goes instead", now_ms);
+}

@@ -1,0 +1,283 @@
+/*
+ * The ledger: what we remember of every recording, durably. The only door to it.
+ *
+ * One content (SHA-256) is one recording with any number of paths. The path that is sent bears the
+ * recording's state; every further one is `duplicate`. One function here is one transition.
+ *
+ * Transactions: the first change begins one; nothing that a function returned is to be believed,
+ * and no effect may follow, before ledger_commit returned 0. After a failed commit everything since
+ * the last one is undone and has to be done again.
+ *
+ * Strings handed out in structs are new and freed by the matching _clear. Times are wall-clock ms.
+ * Thread: one. Another process may read at the same time (LEDGER_READ).
+ */
+#ifndef CHORUS_LEDGER_H
+#define CHORUS_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/plan/order.h"
+#include "agent/plan/plan.h"
+#include "agent/plan/states.h"
+#include "agent/rules/rules.h"
+#include "watcher/identity.h"
+
+struct ledger;
+
+enum ledger_mode { LEDGER_WRITE, LEDGER_READ };
+
+/* Opens `state_dir`/ledger.db; LEDGER_WRITE makes it and brings an older schema forward, in one
+ * transaction. 0; -ENOENT (LEDGER_READ: none yet, or one just being made); -EPROTO (made by a newer
+ * version: untouched); -EUCLEAN (not a ledger, or broken); else negative errno. `why` gets words,
+ * new string, where it failed. */
+int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **out, char **why);
+void ledger_close(struct ledger *ledger);
+
+/* Makes everything since the last commit durable. 0 (also when there was nothing), or negative
+ * errno: all undone. */
+int ledger_commit(struct ledger *ledger);
+bool ledger_is_dirty(const struct ledger *ledger);
+/* Words of the last error. */
+const char *ledger_error_words(const struct ledger *ledger);
+
+/* --- watches
+ * -------------------------------------------------------------------------------------------- */
+
+struct ledger_watch {
+    int64_t id;
+    int64_t first_start_ms; /* when this watch (name and path) was first started */
+    bool first_scan_done;   /* what stood there then has been judged */
+};
+
+/* The watch of this name and path, made if new with `first_start_ms`. */
+void ledger_watch(struct ledger *ledger, const char *name, const char *path, int64_t first_start_ms,
+                  struct ledger_watch *watch);
+void ledger_first_scan_done(struct ledger *ledger, int64_t watch);
+
+/* --- intake
+ * --------------------------------------------------------------------------------------------- */
+
+/* One file as the watcher reported it. */
+struct ledger_file {
+    const char *path; /* absolute */
+    size_t root_length;
+    int64_t watch;
+    struct file_identity identity;
+    int64_t bulk; /* number of the `once` that takes it, 0: none */
+};
+
+enum skip_kind {
+    SKIP_NOT = 0,
+    SKIP_BEFORE_START = 1, /* `since`; lifted by `once` */
+    SKIP_RULE = 2,         /* lifted by a change of the configuration, like SMALL */
+    SKIP_EMPTY = 3,
+    SKIP_SMALL = 4,
+    SKIP_UNSUPPORTED = 5,
+};
+
+struct ledger_known {
+    int64_t path;      /* row id, 0: never seen */
+    bool same;         /* with this identity, and still there: nothing is to be done */
+    int64_t recording; /* 0: skipped or forgotten */
+    enum recording_state state;
+    enum skip_kind skip;
+};
+
+/* What the ledger knows of the file at this path. A read. */
+void ledger_know(struct ledger *ledger, const char *path, const struct file_identity *identity,
+                 struct ledger_known *known);
+
+/* Whether a skipped "before the first start" file (device, inode, size, mtime) now bears another
+ * name. A read. */
+bool ledger_is_renamed_skip(struct ledger *ledger, const struct file_identity *identity);
+
+/* The file is skipped, with the reason in words. */
+void ledger_skip(struct ledger *ledger, const struct ledger_file *file, enum skip_kind kind,
+                 const char *rule, const char *reason, uint64_t digest, int64_t now_ms);
+
+enum admission_kind {
+    ADMIT_RESOLVE,   /* rules are to be applied to `recording` for this path: ledger_resolve */
+    ADMIT_DUPLICATE, /* a further path of a content that is known */
+    ADMIT_KNOWN,     /* this very path and content were known */
+};
+struct ledger_admission {
+    enum admission_kind kind;
+    int64_t recording, path;
+};
+
+/* A fingerprinted file: the path now has this content. */
+void ledger_admit(struct ledger *ledger, const struct ledger_file *file, const uint8_t sha256[32],
+                  int64_t now_ms, struct ledger_admission *admission);
+
+/* The digest of a recording whose owner `once --owner` gave: no change of the configuration touches
+ * it. */
+#define LEDGER_OWNER_GIVEN UINT64_C(1)
+
+/* The outcome of the rules for `recording` as it is found at `path` (row id): queued, waiting
+ * (until not_before_ms), held, skipped, or duplicate by call key. `digest` says under which
+ * configuration and tables. For a recording whose earlier attempt may have arrived, nothing of its
+ * form changes. */
+void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
+                    const struct resolution *resolution, uint64_t digest, int64_t not_before_ms,
+                    int64_t now_ms);
+
+/* The file left its path. Another path takes over, or the recording is gone. */
+void ledger_absent(struct ledger *ledger, const char *path, int64_t now_ms);
+
+/* What was to be sent from its path is no longer there in this form: the path is forgotten until it
+ * has settled again; if no other path holds the content and none of it may have arrived, so is the
+ * recording. */
+void ledger_source_changed(struct ledger *ledger, int64_t recording, bool request_left,
+                           const char *reason, int64_t now_ms);
+
+/* The chosen paths of recordings of this watch that are still to be uploaded, in batches: of
+ * recordings above `after`, at most `most`; `path` is new. A read. Returns how many. */
+struct ledger_pending_path {
+    int64_t recording;
+    int64_t id; /* row id of the path */
+    char *path;
+};
+size_t ledger_pending_paths(struct ledger *ledger, int64_t watch, int64_t after,
+                            struct ledger_pending_path *paths, size_t most);
+
+/* --- queue
+ * ---------------------------------------------------------------------------------------------- */
+
+/* All that is needed to send one recording. */
+struct ledger_job {
+    int64_t recording, path_id, watch;
+    enum recording_state state;
+    char *path;
+    size_t root_length;
+    struct file_identity identity;
+    uint8_t sha256[32];
+    enum key_kind key_kind;
+    char *owner, *name, *meeting_id, *crm_account_id, *crm_opportunity_id;
+    uint64_t digest; /* of the configuration under which it was resolved */
+    int attempts, uncertain;
+    bool frozen; /* an earlier attempt may have arrived: its form must not change */
+};
+
+/* 0, or -ENOENT. A read. */
+int ledger_job(struct ledger *ledger, int64_t recording, struct ledger_job *job);
+void ledger_job_clear(struct ledger_job *job);
+
+/* At most `most` recordings of a lane, best first. Returns how many; *next_due_ms as in plan.h. A
+ * read. */
+size_t ledger_fetch(struct ledger *ledger, enum plan_lane lane, enum upload_order order,
+                    int64_t now_ms, struct plan_item *items, size_t most, int64_t *next_due_ms);
+
+/* One recording as the plan wants it; false: not one to be sent. A read. */
+bool ledger_plan_item(struct ledger *ledger, int64_t recording, enum upload_order order,
+                      struct plan_item *item);
+
+/* The intent: uploading, one attempt more. Durable before a byte leaves. */
+void ledger_intend(struct ledger *ledger, int64_t recording, int64_t now_ms);
+
+/* A move of the plan. */
+void ledger_move(struct ledger *ledger, int64_t recording, const struct plan_move *move,
+                 int64_t now_ms);
+
+/* At start: what was in flight when the last run ended may have arrived. Returns how many there
+ * were. */
+size_t ledger_recover(struct ledger *ledger, int64_t resend_after_ms, int64_t now_ms);
+
+/* Recordings that became queued or waiting since the last call, for the plan. Returns how many. */
+size_t ledger_take_ready(struct ledger *ledger, int64_t *recordings, size_t most);
+
+/* Held recordings resolved under another digest: ids above `after`, at most `most`. A read. */
+size_t ledger_held_otherwise(struct ledger *ledger, uint64_t digest, int64_t after,
+                             int64_t *recordings, size_t most);
+
+/* Paths skipped by a rule or for their size under another digest are forgotten, so that the next
+ * scan judges them again. Returns how many, at most `most`. */
+size_t ledger_forget_skips(struct ledger *ledger, uint64_t digest, size_t most);
+
+/* Back in the queue, on request: failed, held, gone. 0; -ENOENT: no recording; -EEXIST: in a state
+ * that `retry` does not touch. */
+int ledger_retry(struct ledger *ledger, int64_t recording, int64_t now_ms);
+/* Ids of recordings in a state, above `after`. A read. */
+size_t ledger_in_state(struct ledger *ledger, enum recording_state state, int64_t after,
+                       int64_t *recordings, size_t most);
+/* Recordings that are sent from this path or from one below it, above `after`, at most `most`, in
+ * order. A read. */
+size_t ledger_recordings_below(struct ledger *ledger, const char *path, int64_t after,
+                               int64_t *recordings, size_t most);
+/* Whether the ledger knows this path, or one below it. A read. */
+bool ledger_knows_path(struct ledger *ledger, const char *path);
+
+/* --- bulk (`once`)
+ * -------------------------------------------------------------------------------------- */
+
+/* Marks a path that is known already as wanted by a bulk run. */
+void ledger_want(struct ledger *ledger, int64_t path, int64_t bulk);
+int64_t ledger_next_bulk(struct ledger *ledger);
+/* Whether a path of this bulk run is still on its way. A read. */
+bool ledger_bulk_is_open(struct ledger *ledger, int64_t bulk);
+
+/* --- reports
+ * -------------------------------------------------------------------------------------------- */
+
+struct ledger_counts {
+    int64_t state[STATE_COUNT];
+    int64_t bytes_uploaded;
+    int64_t
+        oldest_waiting_ms; /* first seen of the oldest queued, waiting or uncertain one; 0: none */
+    int64_t oldest_held_ms;
+};
+void ledger_count(struct ledger *ledger, struct ledger_counts *counts);
+/* Of one bulk run. */
+void ledger_count_bulk(struct ledger *ledger, int64_t bulk, struct ledger_counts *counts);
+
+/* The last trouble that a recording met: reason and path, new string; NULL: none. */
+char *ledger_last_error(struct ledger *ledger, int64_t *at_ms);
+
+/* One row of `list`: valid during the callback. Times 0: unknown. */
+struct ledger_row {
+    const char *path; /* bytes */
+    const char *watch;
+    const char *rule;
+    enum recording_state state;
+    uint64_t size;
+    const uint8_t *sha256; /* NULL: none was taken */
+    const char *owner, *name, *meeting_id, *call_key;
+    const char *engagement_id;
+    int attempts;
+    const char *reason;
+    const char *duplicate_of; /* path of the recording first taken; NULL */
+    int64_t first_seen_ms, next_attempt_ms, uploaded_ms, processed_ms, deleted_ms;
+    const char *fields; /* JSON object, NULL: none */
+    bool present;
+};
+typedef void (*ledger_each_row)(void *ctx, const struct ledger_row *row);
+
+/* Every row in the order of its intake; `state` -1: all; `path` NULL: all, else that path or those
+ * below it. Returns how many. */
+size_t ledger_list(struct ledger *ledger, int state, const char *path, ledger_each_row each,
+                   void *ctx);
+
+struct ledger_event {
+    int64_t at_ms;
+    enum recording_state state;
+    int attempt; /* 0: none */
+    int status;  /* HTTP, 0: none */
+    const char *reason;
+};
+/* The story of a path, oldest first. Returns how many. */
+size_t ledger_story(struct ledger *ledger, const char *path,
+                    void (*each)(void *ctx, const struct ledger_event *event), void *ctx);
+
+/* The path from which this content was taken, new string, and the state of its recording; NULL:
+ * unknown. A read. */
+char *ledger_path_of_content(struct ledger *ledger, const uint8_t sha256[32],
+                             enum recording_state *state);
+/* Likewise for a call key held by another recording than the one of this content. */
+char *ledger_path_of_call_key(struct ledger *ledger, const char *call_key,
+                              const uint8_t sha256[32]);
+
+/* POSTs that left, as far as the ledger knows: all attempts, also those that used up none. */
+int64_t ledger_posts(struct ledger *ledger);
+
+#endif

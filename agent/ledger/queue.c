@@ -1,0 +1,466 @@
+/* The queue: what the rules made of a recording, what goes next, and what became of each attempt.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "agent/base/bytes.h"
+#include "agent/base/mem.h"
+#include "agent/ledger/internal.h"
+
+/* --- resolved
+ * ----------------------------------------------------------------------------------------- */
+
+static char *fields_as_json(const struct resolution *resolution)
+{
+    if (resolution->field_count == 0)
+        return NULL;
+    cJSON *object = cJSON_CreateObject();
+    for (size_t i = 0; i < resolution->field_count; i++) {
+        char *value = bytes_escape(resolution->fields[i].value);
+        cJSON_AddStringToObject(object, resolution->fields[i].name, value);
+        free(value);
+    }
+    char *json = cJSON_PrintUnformatted(object);
+    cJSON_Delete(object);
+    return json;
+}
+
+static int64_t holder_of_call_key(struct ledger *ledger, const char *call_key, int64_t except)
+{
+    if (call_key == NULL)
+        return 0;
+    struct query *query =
+        db_query(ledger->db, "SELECT id FROM recording WHERE call_key = ? AND id <> ? AND"
+                             " state NOT IN (8, 9, 10, 11) ORDER BY id LIMIT 1");
+    query_bind_text(query, 1, call_key);
+    query_bind_int(query, 2, except);
+    int64_t id = query_step(query) ? query_int(query, 0) : 0;
+    query_end(query);
+    return id;
+}
+
+static void set_form(struct ledger *ledger, int64_t recording, int64_t path,
+                     const struct resolution *r, uint64_t digest, int64_t twin)
+{
+    struct query *query = db_query(
+        ledger_write(ledger),
+        "UPDATE recording SET path = ?, rule = ?, owner = ?, name = ?, meeting_id = ?,"
+        " crm_account_id = ?, crm_opportunity_id = ?, call_key = ?, key_kind = ?, fields = ?,"
+        " digest = ?, twin_of = ?, held = ? WHERE id = ?");
+    query_bind_int(query, 1, path);
+    query_bind_text(query, 2, r->rule);
+    query_bind_text(query, 3, r->owner);
+    query_bind_text(query, 4, r->name);
+    query_bind_text(query, 5, r->meeting_id);
+    query_bind_text(query, 6, r->crm_account_id);
+    query_bind_text(query, 7, r->crm_opportunity_id);
+    query_bind_text(query, 8, r->call_key);
+    query_bind_int(query, 9, r->key_kind);
+    char *fields = fields_as_json(r);
+    query_bind_text(query, 10, fields);
+    free(fields);
+    query_bind_int(query, 11, (int64_t)digest);
+    query_bind_int_or_null(query, 12, twin);
+    query_bind_int(query, 13, r->outcome == RESOLVED_HELD ? HELD_OWNER : HELD_NOT);
+    query_bind_int(query, 14, recording);
+    query_run(query);
+}
+
+static void set_digest(struct ledger *ledger, int64_t recording, uint64_t digest)
+{
+    struct query *query =
+        db_query(ledger_write(ledger), "UPDATE recording SET digest = ? WHERE id = ?");
+    query_bind_int(query, 1, (int64_t)digest);
+    query_bind_int(query, 2, recording);
+    query_run(query);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
+}
+
+/* Chorus refused this content under this form: sent again unchanged it would be refused again. */
+static bool form_is_refused(const struct ledger_job *job, const struct resolution *r)
+{
+    return job->state == STATE_FAILED && r->outcome == RESOLVED &&
+           same_text(job->owner, r->owner) && same_text(job->name, r->name) &&
+           same_text(job->meeting_id, r->meeting_id) &&
+           same_text(job->crm_account_id, r->crm_account_id) &&
+           same_text(job->crm_opportunity_id, r->crm_opportunity_id);
+}
+
+static void move_as_resolved(struct ledger *ledger, int64_t recording, const struct resolution *r,
+                             int64_t twin, int64_t not_before_ms, int64_t now_ms)
+{
+    enum recording_state was = recording_state_of(ledger, recording);
+    if (r->outcome == RESOLVED_SKIP)
+        recording_move(ledger, recording, STATE_SKIPPED, 0, 0, r->reason, now_ms);
+    else if (twin != 0)
+        recording_move(ledger, recording, STATE_DUPLICATE, 0, 0,
+                       "the same call as another recording (call_key)", now_ms);
+    else if (r->outcome == RESOLVED_HELD)
+        recording_move(ledger, recording, STATE_HELD, 0, 0, r->reason, now_ms);
+    else if (not_before_ms > now_ms)
+        recording_move(ledger, recording, STATE_WAITING, not_before_ms, 0, "its watch has a delay",
+                       now_ms);
+    else if (was != STATE_QUEUED && was != STATE_WAITING)
+        recording_move(ledger, recording, STATE_QUEUED, 0, 0, NULL, now_ms);
+}
+
+void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
+                    const struct resolution *resolution, uint64_t digest, int64_t not_before_ms,
+                    int64_t now_ms)
+{
+    struct ledger_job job;
+    if (ledger_job(ledger, recording, &job) != 0)
+        return;
+    if (job.frozen) {
+        set_digest(ledger, recording, digest);
+        if (job.state == STATE_GONE || job.state == STATE_HELD)
+            recording_move(
+                ledger, recording, job.state == STATE_GONE ? STATE_UNCERTAIN : STATE_HELD, now_ms,
+                0, "an earlier attempt may have arrived: it keeps its name and key", now_ms);
+    } else if (form_is_refused(&job, resolution)) {
+        story_add(ledger, path, STATE_DUPLICATE, 0, 0,
+                  "the same content as a recording that Chorus refused in this form", now_ms);
+    } else {
+        int64_t twin = holder_of_call_key(ledger, resolution->call_key, recording);
+        set_form(ledger, recording, path, resolution, digest, twin);
+        move_as_resolved(ledger, recording, resolution, twin, not_before_ms, now_ms);
+    }
+    ledger_job_clear(&job);
+}
+
+/* --- what goes next
+ * ----------------------------------------------------------------------------------- */
+
+int ledger_job(struct ledger *ledger, int64_t recording, struct ledger_job *job)
+{
+    memset(job, 0, sizeof *job);
+    struct query *query = db_query(
+        ledger->db,
+        "SELECT r.state, r.path, p.watch, p.path, p.root_length, p.dev, p.ino, p.size, p.mtime_ns,"
+        " p.ctime_ns, r.sha256, r.key_kind, r.owner, r.name, r.meeting_id, r.crm_account_id,"
+        " r.crm_opportunity_id, r.digest, r.attempts, r.uncertain"
+        " FROM recording AS r LEFT JOIN path AS p ON p.id = r.path WHERE r.id = ?");
+    query_bind_int(query, 1, recording);
+    if (!query_step(query))
+        return -ENOENT;
+    job->recording = recording;
+    job->state = (enum recording_state)query_int(query, 0);
+    job->path_id = query_int(query, 1);
+    job->watch = query_int(query, 2);
+    job->path = query_string(query, 3);
+    job->root_length = (size_t)query_int(query, 4);
+    job->identity = (struct file_identity){
+        .dev = (uint64_t)query_int(query, 5),
+        .ino = (uint64_t)query_int(query, 6),
+        .size = (uint64_t)query_int(query, 7),
+        .mtime_ns = query_int(query, 8),
+        .ctime_ns = query_int(query, 9),
+    };
+    size_t n;
+    const void *sha256 = query_blob(query, 10, &n);
+    if (n == sizeof job->sha256)
+        memcpy(job->sha256, sha256, n);
+    job->key_kind = (enum key_kind)query_int(query, 11);
+    job->owner = query_string(query, 12);
+    job->name = query_string(query, 13);
+    job->meeting_id = query_string(query, 14);
+    job->crm_account_id = query_string(query, 15);
+    job->crm_opportunity_id = query_string(query, 16);
+    job->digest = (uint64_t)query_int(query, 17);
+    job->attempts = (int)query_int(query, 18);
+    job->uncertain = (int)query_int(query, 19);
+    job->frozen = job->uncertain > 0;
+    query_end(query);
+    return 0;
+}
+
+void ledger_job_clear(struct ledger_job *job)
+{
+    free(job->path);
+    free(job->owner);
+    free(job->name);
+    free(job->meeting_id);
+    free(job->crm_account_id);
+    free(job->crm_opportunity_id);
+    memset(job, 0, sizeof *job);
+}
+
+#define ITEM_COLUMNS                                                                               \
+    "id, state, key_kind, attempts, uncertain, first_attempt_ms, next_attempt_ms, mtime_ms, size"
+
+static void read_item(const struct query *query, enum upload_order order, struct plan_item *item)
+{
+    *item = (struct plan_item){
+        .recording = query_int(query, 0),
+        .state = (enum recording_state)query_int(query, 1),
+        .key_kind = (enum key_kind)query_int(query, 2),
+        .attempts = (int)query_int(query, 3),
+        .uncertain = (int)query_int(query, 4),
+        .first_attempt_ms = query_int(query, 5),
+        .due_ms = query_int(query, 6),
+    };
+    int64_t mtime_ms = query_int(query, 7);
+    item->rank = order == ORDER_NEWEST   ? -mtime_ms
+                 : order == ORDER_OLDEST ? mtime_ms
+                                         : query_int(query, 8);
+}
+
+static size_t read_items(struct query *query, enum upload_order order, struct plan_item *items,
+                         size_t most)
+{
+    size_t count = 0;
+    query_bind_int(query, 1, (int64_t)most);
+    while (count < most && query_step(query))
+        read_item(query, order, &items[count++]);
+    query_end(query);
+    return count;
+}
+
+static struct query *queued(struct ledger *ledger, enum upload_order order)
+{
+    switch (order) {
+    case ORDER_NEWEST:
+        return db_query(ledger->db, "SELECT " ITEM_COLUMNS " FROM recording WHERE state = 3"
+                                    " ORDER BY mtime_ms DESC LIMIT ?1");
+    case ORDER_OLDEST:
+        return db_query(ledger->db, "SELECT " ITEM_COLUMNS " FROM recording WHERE state = 3"
+                                    " ORDER BY mtime_ms LIMIT ?1");
+    case ORDER_SMALLEST:
+        break;
+    }
+    return db_query(ledger->db, "SELECT " ITEM_COLUMNS " FROM recording WHERE state = 3"
+                                " ORDER BY size LIMIT ?1");
+}
+
+/* A due time further off than any delay we set was written under another clock: it is due. */
+enum { LONGEST_DELAY_MS = 8 * 86400 };
+#define FAR_OFF ((int64_t)LONGEST_DELAY_MS * 1000)
+
+static size_t fetch_due(struct ledger *ledger, int64_t now_ms, struct plan_item *items, size_t most,
+                        int64_t *next_due_ms)
+{
+    struct query *query =
+        db_query(ledger->db, "SELECT " ITEM_COLUMNS " FROM recording WHERE state IN (5, 6) AND"
+                             " (next_attempt_ms IS NULL OR next_attempt_ms <= ?2 OR"
+                             " next_attempt_ms > ?3) ORDER BY next_attempt_ms LIMIT ?1");
+    query_bind_int(query, 2, now_ms);
+    query_bind_int(query, 3, now_ms + FAR_OFF);
+    size_t count = read_items(query, ORDER_OLDEST, items, most);
+    query = db_query(ledger->db, "SELECT min(next_attempt_ms) FROM recording WHERE"
+                                 " state IN (5, 6) AND next_attempt_ms > ?");
+    query_bind_int(query, 1, now_ms);
+    *next_due_ms = query_step(query) ? query_int(query, 0) : 0;
+    query_end(query);
+    return count;
+}
+
+size_t ledger_fetch(struct ledger *ledger, enum plan_lane lane, enum upload_order order,
+                    int64_t now_ms, struct plan_item *items, size_t most, int64_t *next_due_ms)
+{
+    *next_due_ms = 0;
+    if (lane == LANE_DUE)
+        return fetch_due(ledger, now_ms, items, most, next_due_ms);
+    if (lane == LANE_BACK)
+        return read_items(queued(ledger, ORDER_OLDEST), ORDER_OLDEST, items, most);
+    return read_items(queued(ledger, order), order, items, most);
+}
+
+bool ledger_plan_item(struct ledger *ledger, int64_t recording, enum upload_order order,
+                      struct plan_item *item)
+{
+    struct query *query =
+        db_query(ledger->db, "SELECT " ITEM_COLUMNS " FROM recording WHERE id = ?");
+    query_bind_int(query, 1, recording);
+    bool found = query_step(query);
+    if (found)
+        read_item(query, order, item);
+    query_end(query);
+    return found && (item->state == STATE_QUEUED || item->state == STATE_WAITING ||
+                     item->state == STATE_UNCERTAIN);
+}
+
+/* --- attempts
+ * ----------------------------------------------------------------------------------------- */
+
+void posts_count(struct ledger *ledger, int by)
+{
+    struct query *query =
+        db_query(ledger_write(ledger), "UPDATE counter SET n = n + ? WHERE name = 'posts'");
+    query_bind_int(query, 1, by);
+    query_run(query);
+}
+
+void ledger_intend(struct ledger *ledger, int64_t recording, int64_t now_ms)
+{
+    struct query *query = db_query(ledger_write(ledger),
+                                   "UPDATE recording SET state = 4, attempts = attempts + 1,"
+                                   " first_attempt_ms = coalesce(first_attempt_ms, ?2),"
+                                   " next_attempt_ms = NULL WHERE id = ?1 AND state IN (3, 5, 6)");
+    query_bind_int(query, 1, recording);
+    query_bind_int(query, 2, now_ms);
+    query_run(query);
+    posts_count(ledger, 1);
+}
+
+static void settle_attempt(struct ledger *ledger, int64_t recording, const struct plan_move *move)
+{
+    bool taken_back = move->attempt == ATTEMPT_FREE || move->attempt == ATTEMPT_NEVER_LEFT;
+    if (move->attempt == ATTEMPT_NEVER_LEFT)
+        posts_count(ledger, -1);
+    struct query *query =
+        db_query(ledger_write(ledger),
+                 "UPDATE recording SET attempts = attempts - ?2,"
+                 " first_attempt_ms = CASE WHEN attempts = ?2 THEN NULL ELSE first_attempt_ms END,"
+                 " uncertain = uncertain + ?3, held = ?4, known_by_409 = ?5,"
+                 " engagement_id = coalesce(?6, engagement_id) WHERE id = ?1");
+    query_bind_int(query, 1, recording);
+    query_bind_int(query, 2, taken_back);
+    query_bind_int(query, 3, move->was_uncertain);
+    query_bind_int(query, 4, move->held);
+    query_bind_int(query, 5, move->known_by_409);
+    bool has_id = move->engagement_id != NULL && move->engagement_id[0] != '\0';
+    query_bind_text(query, 6, has_id ? move->engagement_id : NULL);
+    query_run(query);
+}
+
+void ledger_move(struct ledger *ledger, int64_t recording, const struct plan_move *move,
+                 int64_t now_ms)
+{
+    const char *reason = move->reason[0] != '\0' ? move->reason : NULL;
+    recording_move(ledger, recording, move->to, move->next_attempt_ms, move->status, reason,
+                   now_ms);
+    settle_attempt(ledger, recording, move);
+}
+
+size_t ledger_recover(struct ledger *ledger, int64_t resend_after_ms, int64_t now_ms)
+{
+    size_t count = 0;
+    int64_t recordings[64];
+    for (;;) {
+        size_t n = ledger_in_state(ledger, STATE_UPLOADING, 0, recordings, 64);
+        for (size_t i = 0; i < n; i++) {
+            struct plan_move move = {.to = STATE_UNCERTAIN,
+                                     .was_uncertain = true,
+                                     .next_attempt_ms = now_ms + resend_after_ms,
+                                     .attempt = ATTEMPT_COUNTS,
+                                     .reason = "the program ended while it was being sent: it may "
+                                               "have arrived"};
+            ledger_move(ledger, recordings[i], &move, now_ms);
+        }
+        count += n;
+        if (n == 0 || db_error(ledger->db) != 0)
+            return count;
+    }
+}
+
+/* --- walks
+ * -------------------------------------------------------------------------------------------- */
+
+static size_t read_ids(struct query *query, int64_t *recordings, size_t most)
+{
+    size_t count = 0;
+    while (count < most && query_step(query))
+        recordings[count++] = query_int(query, 0);
+    query_end(query);
+    return count;
+}
+
+size_t ledger_held_otherwise(struct ledger *ledger, uint64_t digest, int64_t after,
+                             int64_t *recordings, size_t most)
+{
+    struct query *query =
+        db_query(ledger->db, "SELECT id FROM recording WHERE state = 2 AND id > ? AND digest <> ?"
+                             " AND digest <> 1 AND held IN (1, 2) ORDER BY id LIMIT ?");
+    query_bind_int(query, 1, after);
+    query_bind_int(query, 2, (int64_t)digest);
+    query_bind_int(query, 3, (int64_t)most);
+    return read_ids(query, recordings, most);
+}
+
+size_t ledger_in_state(struct ledger *ledger, enum recording_state state, int64_t after,
+                       int64_t *recordings, size_t most)
+{
+    struct db *db = ledger->db;
+    struct query *query;
+    /* literals, for the partial indexes */
+    if (state == STATE_HELD)
+        query = db_query(db, "SELECT id FROM recording WHERE state = 2 AND id > ?1 ORDER BY id"
+                             " LIMIT ?2");
+    else if (state == STATE_UPLOADING)
+        query = db_query(db, "SELECT id FROM recording WHERE state = 4 AND id > ?1 ORDER BY id"
+                             " LIMIT ?2");
+    else if (state == STATE_FAILED)
+        query = db_query(db, "SELECT id FROM recording WHERE state = 9 AND id > ?1 ORDER BY id"
+                             " LIMIT ?2");
+    else
+        query = db_query(db, "SELECT id FROM recording WHERE state = ?3 AND id > ?1 ORDER BY id"
+                             " LIMIT ?2");
+    query_bind_int(query, 1, after);
+    query_bind_int(query, 2, (int64_t)most);
+    if (state != STATE_HELD && state != STATE_UPLOADING && state != STATE_FAILED)
+        query_bind_int(query, 3, state);
+    return read_ids(query, recordings, most);
+}
+
+/* That path, and everything below it: '0' follows '/'. */
+static void bind_below(struct query *query, const char *path)
+{
+    char *from = mem_printf("%s/", path), *to = mem_printf("%s0", path);
+    query_bind_blob(query, 1, path, strlen(path));
+    query_bind_blob(query, 2, from, strlen(from));
+    query_bind_blob(query, 3, to, strlen(to));
+    free(from);
+    free(to);
+}
+
+size_t ledger_recordings_below(struct ledger *ledger, const char *path, int64_t after,
+                               int64_t *recordings, size_t most)
+{
+    struct query *query = db_query(
+        ledger->db, "SELECT DISTINCT recording FROM path WHERE current = 1 AND recording > ?4 AND"
+                    " (path = ?1 OR (path >= ?2 AND path < ?3)) ORDER BY recording LIMIT ?5");
+    bind_below(query, path);
+    query_bind_int(query, 4, after);
+    query_bind_int(query, 5, (int64_t)most);
+    return read_ids(query, recordings, most);
+}
+
+bool ledger_knows_path(struct ledger *ledger, const char *path)
+{
+    struct query *query = db_query(ledger->db, "SELECT 1 FROM path WHERE path = ?1 OR"
+                                               " (path >= ?2 AND path < ?3) LIMIT 1");
+    bind_below(query, path);
+    bool known = query_step(query);
+    query_end(query);
+    return known;
+}
+
+int ledger_retry(struct ledger *ledger, int64_t recording, int64_t now_ms)
+{
+    struct ledger_job job;
+    if (ledger_job(ledger, recording, &job) != 0)
+        return -ENOENT;
+    bool again = job.state == STATE_HELD || job.state == STATE_FAILED || job.state == STATE_GONE ||
+                 job.state == STATE_WAITING;
+    ledger_job_clear(&job);
+    if (!again)
+        return -EEXIST;
+    /* a person has decided: it starts afresh, under the rules as they are now; only a key made of
+     * the content still remembers earlier attempts, for then a 409 is proof */
+    struct query *query =
+        db_query(ledger_write(ledger), "UPDATE recording SET digest = 0, first_attempt_ms = NULL,"
+                                       " held = 0, uncertain = CASE WHEN key_kind = 2 THEN"
+                                       " uncertain ELSE 0 END WHERE id = ?");
+    query_bind_int(query, 1, recording);
+    query_run(query);
+    recording_move(ledger, recording, STATE_QUEUED, 0, 0, "put back in the queue on request",
+                   now_ms);
+    return 0;
+}

@@ -1,0 +1,155 @@
+#include "agent/ledger/schema.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* "chor": tells a ledger from any other SQLite file. */
+#define APPLICATION_ID 0x63686f72
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+
+/*
+ * tally holds the counts by state, kept by triggers, so that neither status nor a progress line
+ * counts a million rows: kind 0..13 are states of recordings, 100 paths of recordings, 101 skipped
+ * paths, 102 bytes uploaded.
+ *
+ * path.current: 1 for the newest of several versions of one file (its content changed after an
+ * upload), else minus its own id. path.recording null and skip 0: forgotten, settles again.
+ */
+static const char version_1[] =
+    "CREATE TABLE watch("
+    "  id INTEGER PRIMARY KEY, name TEXT NOT NULL, path BLOB NOT NULL,"
+    "  first_start_ms INTEGER NOT NULL, first_scan_done INTEGER NOT NULL DEFAULT 0,"
+    "  UNIQUE(name, path));"
+    "CREATE TABLE recording("
+    "  id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,"
+    "  state INTEGER NOT NULL, path INTEGER, mtime_ms INTEGER NOT NULL,"
+    "  held INTEGER NOT NULL DEFAULT 0, rule TEXT, owner TEXT, name TEXT, meeting_id TEXT,"
+    "  crm_account_id TEXT, crm_opportunity_id TEXT, call_key TEXT, fields TEXT,"
+    "  key_kind INTEGER NOT NULL DEFAULT 0, digest INTEGER NOT NULL DEFAULT 0, reason TEXT,"
+    "  attempts INTEGER NOT NULL DEFAULT 0,"
+    "  uncertain INTEGER NOT NULL DEFAULT 0, first_attempt_ms INTEGER, next_attempt_ms INTEGER,"
+    "  engagement_id TEXT, twin_of INTEGER, known_by_409 INTEGER NOT NULL DEFAULT 0,"
+    "  first_seen_ms INTEGER NOT NULL, uploaded_ms INTEGER, processed_ms INTEGER,"
+    "  deleted_ms INTEGER);"
+    "CREATE INDEX recording_queued_by_time ON recording(mtime_ms) WHERE state = 3;"
+    "CREATE INDEX recording_queued_by_size ON recording(size) WHERE state = 3;"
+    "CREATE INDEX recording_due ON recording(next_attempt_ms) WHERE state IN (5, 6);"
+    "CREATE INDEX recording_open ON recording(id) WHERE state IN (2, 3, 5, 6);"
+    "CREATE INDEX recording_held ON recording(id) WHERE state = 2;"
+    "CREATE INDEX recording_uploading ON recording(id) WHERE state = 4;"
+    "CREATE INDEX recording_failed ON recording(id) WHERE state = 9;"
+    "CREATE INDEX recording_by_call_key ON recording(call_key) WHERE call_key IS NOT NULL;"
+    "CREATE INDEX recording_by_engagement ON recording(engagement_id)"
+    "  WHERE engagement_id IS NOT NULL;"
+    "CREATE TABLE path("
+    "  id INTEGER PRIMARY KEY, path BLOB NOT NULL, root_length INTEGER NOT NULL,"
+    "  watch INTEGER NOT NULL, dev INTEGER NOT NULL, ino INTEGER NOT NULL, size INTEGER NOT NULL,"
+    "  mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, current INTEGER NOT NULL DEFAULT 1,"
+    "  present INTEGER NOT NULL DEFAULT 1, recording INTEGER, skip INTEGER NOT NULL DEFAULT 0,"
+    "  rule TEXT, reason TEXT, digest INTEGER NOT NULL DEFAULT 0, first_seen_ms INTEGER NOT NULL,"
+    "  bulk INTEGER);"
+    "CREATE UNIQUE INDEX path_version ON path(path, current);"
+    "CREATE INDEX path_of_recording ON path(recording) WHERE recording IS NOT NULL;"
+    "CREATE INDEX path_skipped_file ON path(ino, dev) WHERE skip = 1;"
+    "CREATE INDEX path_skipped_by_config ON path(skip, digest) WHERE skip IN (2, 4);"
+    "CREATE INDEX path_of_bulk ON path(bulk) WHERE bulk IS NOT NULL;"
+    "CREATE TABLE story("
+    "  id INTEGER PRIMARY KEY, path INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+    "  state INTEGER NOT NULL, attempt INTEGER, status INTEGER, reason TEXT);"
+    "CREATE INDEX story_of_path ON story(path);"
+    "CREATE INDEX story_trouble ON story(id) WHERE state IN (2, 5, 6, 9);"
+    "CREATE TABLE tally(kind INTEGER PRIMARY KEY, n INTEGER NOT NULL);"
+    "CREATE TABLE counter(name TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;"
+    "INSERT INTO counter VALUES('bulk', 0), ('posts', 0);"
+    "WITH RECURSIVE k(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM k WHERE n < 13)"
+    "  INSERT INTO tally SELECT n, 0 FROM k;"
+    "INSERT INTO tally VALUES(100, 0), (101, 0), (102, 0);"
+    "CREATE TRIGGER recording_added AFTER INSERT ON recording BEGIN"
+    "  UPDATE tally SET n = n + 1 WHERE kind = NEW.state; END;"
+    "CREATE TRIGGER recording_removed AFTER DELETE ON recording BEGIN"
+    "  UPDATE tally SET n = n - 1 WHERE kind = OLD.state; END;"
+    "CREATE TRIGGER recording_moved AFTER UPDATE OF state ON recording"
+    "  WHEN NEW.state <> OLD.state BEGIN"
+    "  UPDATE tally SET n = n - 1 WHERE kind = OLD.state;"
+    "  UPDATE tally SET n = n + 1 WHERE kind = NEW.state;"
+    "  UPDATE tally SET n = n + NEW.size WHERE kind = 102 AND NEW.state = 7 AND OLD.state <> 12; "
+    "END;"
+    "CREATE TRIGGER path_added AFTER INSERT ON path BEGIN"
+    "  UPDATE tally SET n = n + 1 WHERE kind = 100 AND NEW.recording IS NOT NULL;"
+    "  UPDATE tally SET n = n + 1 WHERE kind = 101 AND NEW.skip <> 0; END;"
+    "CREATE TRIGGER path_removed AFTER DELETE ON path BEGIN"
+    "  UPDATE tally SET n = n - 1 WHERE kind = 100 AND OLD.recording IS NOT NULL;"
+    "  UPDATE tally SET n = n - 1 WHERE kind = 101 AND OLD.skip <> 0; END;"
+    "CREATE TRIGGER path_changed AFTER UPDATE OF recording, skip ON path BEGIN"
+    "  UPDATE tally SET n = n + (NEW.recording IS NOT NULL) - (OLD.recording IS NOT NULL)"
+    "    WHERE kind = 100;"
+    "  UPDATE tally SET n = n + (NEW.skip <> 0) - (OLD.skip <> 0) WHERE kind = 101; END;";
+
+/* Step i brings version i to i + 1. */
+static const char *const steps[] = {version_1};
+enum { VERSION = sizeof steps / sizeof steps[0] };
+
+static int64_t pragma(struct db *db, const char *sql)
+{
+    struct query *query = db_query(db, sql);
+    int64_t value = query_step(query) ? query_int(query, 0) : -1;
+    query_end(query);
+    return value;
+}
+
+static int64_t version_of(struct db *db)
+{
+    return pragma(db, "PRAGMA user_version");
+}
+
+/* 0: a ledger, or empty. */
+static int recognise(struct db *db, int64_t *version)
+{
+    *version = version_of(db);
+    int64_t application = pragma(db, "PRAGMA application_id");
+    int64_t tables = pragma(db, "SELECT count(*) FROM sqlite_master");
+    if (db_error(db) != 0)
+        return db_error(db);
+    if (application != APPLICATION_ID && (tables > 0 || *version != 0))
+        return -EUCLEAN;
+    return *version > VERSION ? -EPROTO : 0;
+}
+
+static int bring_forward(struct db *db)
+{
+    static const char *const set_version[] = {"PRAGMA user_version = 1"};
+    _Static_assert(sizeof set_version / sizeof set_version[0] == VERSION, "one for each step");
+    db_begin(db);
+    int64_t version = version_of(db); /* again, now that nobody else can write */
+    db_exec(db, "PRAGMA application_id = " TEXT(APPLICATION_ID));
+    for (; db_error(db) == 0 && version < VERSION; version++) {
+        db_exec(db, steps[version]);
+        db_exec(db, set_version[version]);
+    }
+    return db_commit(db);
+}
+
+int schema_prepare(struct db *db)
+{
+    int64_t version;
+    int error = recognise(db, &version);
+    if (error != 0)
+        return error;
+    db_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
+                "PRAGMA cache_size = -8000; PRAGMA foreign_keys = OFF;");
+    if (db_error(db) != 0)
+        return db_error(db);
+    return version < VERSION ? bring_forward(db) : 0;
+}
+
+int schema_check(struct db *db)
+{
+    int64_t version;
+    int error = recognise(db, &version);
+    if (error != 0)
+        return error;
+    if (version == 0)
+        return -ENOENT;
+    return version < VERSION ? -EPROTO : 0;
+}

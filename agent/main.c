@@ -1,0 +1,156 @@
+/* chorus-agent: reads the general options and runs one command. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+
+#include "agent/commands/command.h"
+
+static const struct command commands[] = {
+    {"run", "", "the service: watch, queue, upload, until it is told to end", "", command_run},
+    {"once", "[--watch NAME] [--owner EMAIL] [PATH...]",
+     "take in what the folders (or these paths) hold now, upload it, end",
+     "  --watch NAME    take what this watch holds; with PATHs: take them by its rules\n"
+     "  --owner EMAIL   all of it belongs to this Chorus user, whatever the rules say\n",
+     command_once},
+    {"check", "[--online]", "read the configuration, report every error, check folders",
+     "  --online        also prove the token and the owners against Chorus\n", command_check},
+    {"explain", "PATH...", "what would happen to a file and why, and its story so far", "",
+     command_explain},
+    {"status", "[--json] [--check [--waiting AGE] [--held AGE]]",
+     "counts, what is in flight, watches, errors",
+     "  --json          one JSON object\n"
+     "  --check         one line and exit 0, 1 or 2, as monitoring plug-ins do\n"
+     "  --waiting AGE   with --check: warn when the oldest waits longer (default 1h)\n"
+     "  --held AGE      with --check: warn when one is held longer (default 1d)\n",
+     command_status},
+    {"list", "[--state STATE] [--json] [PATH...]", "the ledger's recordings",
+     "  --state STATE   only those in this state (queued, uploaded, held, ...)\n"
+     "  --json          one JSON object a line\n",
+     command_list},
+    {"retry", "[PATH...] [--failed] [--held]", "put recordings back in the queue",
+     "  --failed        all that failed\n"
+     "  --held          all that are held\n",
+     command_retry},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static int help(void)
+{
+    printf("chorus-agent %s: takes finished call recordings from watched folders to Chorus, "
+           "exactly once.\n\n"
+           "usage: chorus-agent [--config FILE] COMMAND [ARGUMENTS]\n\ncommands:\n",
+           command_version);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+    printf("\n"
+           "options:\n"
+           "  -c, --config FILE   default /etc/chorus-agent/chorus-agent.yaml\n"
+           "      --help          this, or `chorus-agent COMMAND --help`; `check --help` lists "
+           "every configuration key\n"
+           "      --version\n");
+    return EX_OK;
+}
+
+static void help_keys(void)
+{
+    printf("\nconfiguration keys:\n");
+    for (size_t i = 0; i < config_key_count(); i++) {
+        struct config_key_help key = config_key_at(i);
+        printf("  %s: %s%s%s\n      %s\n", key.key, key.type,
+               key.default_text[0] != '\0' ? ", default " : "", key.default_text, key.help);
+    }
+}
+
+static int help_command(const struct command *command)
+{
+    printf("usage: chorus-agent [--config FILE] %s %s\n\n%s\n", command->name, command->arguments,
+           command->summary);
+    if (command->options[0] != '\0')
+        printf("\n%s", command->options);
+    if (command->run == command_check)
+        help_keys();
+    return EX_OK;
+}
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+/* What the general options said; they may stand before or after the command. */
+struct general {
+    const char *config_file;
+    bool help, version, bad;
+};
+
+/* Takes the general options out of argv; returns how many arguments are left. */
+static int take_general(int argc, char **argv, struct general *general)
+{
+    int kept = 0;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--") == 0) {
+            while (i < argc)
+                argv[kept++] = argv[i++];
+            break;
+        }
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            general->help = true;
+        } else if (strcmp(argv[i], "--version") == 0) {
+            general->version = true;
+        } else if (strncmp(argv[i], "--config=", 9) == 0) {
+            general->config_file = argv[i] + 9;
+        } else if (strcmp(argv[i], "--config") == 0 || strcmp(argv[i], "-c") == 0) {
+            general->bad = general->bad || i + 1 == argc;
+            if (i + 1 < argc)
+                general->config_file = argv[++i];
+        } else {
+            argv[kept++] = argv[i];
+        }
+    }
+    argv[kept] = NULL;
+    return kept;
+}
+
+/* The token is in this memory: no core dump, and no other process of this user may read it. */
+static void keep_memory_private(void)
+{
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__ /* its leak check attaches to the process */
+    prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
+int main(int argc, char **argv)
+{
+    struct general general = {.config_file = "/etc/chorus-agent/chorus-agent.yaml"};
+    int kept = take_general(argc, argv, &general);
+    const struct command *command = kept > 0 ? find(argv[0]) : NULL;
+    if (general.version) {
+        printf("chorus-agent %s\n", command_version);
+        return EX_OK;
+    }
+    if (general.help && kept == 0)
+        return help();
+    if (kept == 0 || general.bad) {
+        command_say("%s; see `chorus-agent --help`",
+                    general.bad ? "--config needs a file" : "no command");
+        return EX_USAGE;
+    }
+    if (command == NULL) {
+        command_say("there is no command `%s`; see `chorus-agent --help`", argv[0]);
+        return EX_USAGE;
+    }
+    if (general.help)
+        return help_command(command);
+    keep_memory_private();
+    struct invocation invocation = {general.config_file, kept, argv};
+    return command->run(&invocation);
+}

@@ -1,0 +1,614 @@
+/*
+ * Dispatch: carries out what the plan wants, each effect after the commit of what came before it,
+ * and tells the plan how it ended.
+ *
+ * A transfer lives from EFFECT_SEND until its PLAN_ENDED or PLAN_NOT_SENT. The body is opened
+ * before the intent is recorded, so that a file that has left costs no attempt.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/bytes.h"
+#include "agent/base/mem.h"
+#include "agent/base/when.h"
+#include "agent/service/internal.h"
+#include "agent/service/token.h"
+#include "watcher/file_body.h"
+
+enum { FETCH_ROOM = 512, UNREADABLE_AGAIN_MS = 60000, OFFLINE_AGAIN_MS = 15000 };
+
+static struct plan_time now(void)
+{
+    return (struct plan_time){.steady_ms = when_steady_ms(), .wall_ms = when_now_ms()};
+}
+
+/* --- transfers
+ * ----------------------------------------------------------------------------------------- */
+
+struct transfer {
+    struct service *service;
+    struct transfer *next;
+    int64_t recording;
+    struct ledger_job job;
+    struct file_body *body; /* NULL until it is opened */
+    struct upload *upload;  /* NULL until it is sent */
+    bool intended;
+    bool look_again;
+    bool request_left;
+};
+
+static void link_transfer(struct transfer *transfer)
+{
+    struct service *service = transfer->service;
+    transfer->next = service->transfers;
+    service->transfers = transfer;
+    service->transfer_count++;
+}
+
+static void free_transfer(void *ctx)
+{
+    struct transfer *transfer = ctx;
+    struct transfer **link = &transfer->service->transfers;
+    while (*link != NULL && *link != transfer)
+        link = &(*link)->next;
+    if (*link != NULL) {
+        *link = transfer->next;
+        transfer->service->transfer_count--;
+    }
+    if (transfer->body != NULL)
+        file_body_close(transfer->body);
+    ledger_job_clear(&transfer->job);
+    free(transfer);
+}
+
+static struct folder *folder_of(const struct transfer *transfer)
+{
+    return folder_of_ledger_watch(transfer->service, transfer->job.watch);
+}
+
+static const char *relative_path(const struct ledger_job *job)
+{
+    return job->path + job->root_length + (job->root_length > 1 ? 1 : 0);
+}
+
+static int open_body(struct transfer *transfer)
+{
+    const struct ledger_job *job = &transfer->job;
+    if (transfer->body != NULL)
+        return 0;
+    char *root = mem_bytes_string(job->path, job->root_length > 0 ? job->root_length : 1);
+    int error =
+        file_body_open(root, relative_path(job), &job->identity, job->sha256, &transfer->body);
+    free(root);
+    return error;
+}
+
+static void put_off(struct ledger *ledger, int64_t recording, int64_t delay_ms, const char *reason)
+{
+    struct ledger_job job;
+    if (ledger_job(ledger, recording, &job) != 0)
+        return;
+    struct plan_move move = {.to = job.frozen ? STATE_UNCERTAIN : STATE_WAITING,
+                             .next_attempt_ms = when_now_ms() + delay_ms};
+    snprintf(move.reason, sizeof move.reason, "%s", reason);
+    ledger_move(ledger, recording, &move, when_now_ms());
+    ledger_job_clear(&job);
+}
+
+/* The file could not be opened: what that means for the recording. */
+static void body_failed(struct transfer *transfer, struct ledger *ledger, int error)
+{
+    const struct folder *folder = folder_of(transfer);
+    char reason[PLAN_REASON];
+    switch (error) {
+    case -ENOENT:
+    case -ENOTDIR:
+        if (folder == NULL || folder_is_there(folder))
+            ledger_absent(ledger, transfer->job.path, when_now_ms());
+        else
+            put_off(ledger, transfer->recording, OFFLINE_AGAIN_MS, "its folder is offline");
+        break;
+    case -ESTALE:
+        ledger_source_changed(ledger, transfer->recording, false,
+                              "another version stands at its path", when_now_ms());
+        transfer->look_again = true;
+        break;
+    default:
+        snprintf(reason, sizeof reason, "the file cannot be read: %s", strerror(-error));
+        put_off(ledger, transfer->recording, UNREADABLE_AGAIN_MS, reason);
+    }
+}
+
+/* Rules and tables may have changed since it was resolved: never an upload under an old owner. */
+static void resolve_anew(struct transfer *transfer, struct ledger *ledger)
+{
+    struct service *service = transfer->service;
+    struct ledger_job *job = &transfer->job;
+    const struct folder *folder = folder_of(transfer);
+    const struct watch_config *watch =
+        folder != NULL ? config_watch(service->config, folder->watch_name) : NULL;
+    if (job->digest == service->digest || job->digest == LEDGER_OWNER_GIVEN || job->frozen ||
+        watch == NULL)
+        return;
+    struct resolution resolution;
+    service_resolve(service, watch, job->path, job->root_length, &job->identity, job->sha256, NULL,
+                    &resolution);
+    ledger_resolve(ledger, transfer->recording, job->path_id, &resolution, service->digest, 0,
+                   when_now_ms());
+    resolution_clear(&resolution);
+    ledger_job_clear(job);
+    if (ledger_job(ledger, transfer->recording, job) != 0)
+        job->state = STATE_GONE;
+}
+
+static bool may_be_sent(const struct ledger_job *job)
+{
+    return (job->state == STATE_QUEUED || job->state == STATE_WAITING ||
+            job->state == STATE_UNCERTAIN) &&
+           job->path != NULL && job->owner != NULL && job->name != NULL;
+}
+
+static void apply_send(void *ctx, struct ledger *ledger)
+{
+    struct transfer *transfer = ctx;
+    transfer->intended = transfer->look_again = false;
+    ledger_job_clear(&transfer->job);
+    if (ledger_job(ledger, transfer->recording, &transfer->job) != 0 ||
+        !may_be_sent(&transfer->job))
+        return;
+    resolve_anew(transfer, ledger);
+    if (!may_be_sent(&transfer->job))
+        return;
+    int error = open_body(transfer);
+    if (error != 0) {
+        body_failed(transfer, ledger, error);
+        return;
+    }
+    ledger_intend(ledger, transfer->recording, when_now_ms());
+    transfer->intended = true;
+}
+
+/* --- the end of a transfer
+ * ----------------------------------------------------------------------------- */
+
+static void tell_not_sent(struct transfer *transfer)
+{
+    struct service *service = transfer->service;
+    struct plan_event event = {.kind = PLAN_NOT_SENT, .recording = transfer->recording};
+    if (transfer->look_again) {
+        struct folder *folder = folder_of(transfer);
+        if (folder != NULL && !folder->closing)
+            watch_look_again(folder->watch, relative_path(&transfer->job));
+    }
+    free_transfer(transfer);
+    service_plan(service, &event);
+}
+
+static void apply_changed(void *ctx, struct ledger *ledger)
+{
+    struct transfer *transfer = ctx;
+    ledger_source_changed(ledger, transfer->recording, transfer->request_left,
+                          "it changed while it was being sent; the end was withheld",
+                          when_now_ms());
+}
+
+static void changed_done(void *ctx)
+{
+    struct transfer *transfer = ctx;
+    log_event(LOG_INFO, "changed", "path", transfer->job.path, "reason",
+              "it changed while it was being sent; it settles again", NULL);
+    transfer->look_again = true;
+    tell_not_sent(transfer);
+}
+
+static void on_upload_done(void *ctx, const struct upload_answer *answer)
+{
+    struct transfer *transfer = ctx;
+    struct service *service = transfer->service;
+    transfer->upload = NULL;
+    transfer->body = NULL; /* the uploader has closed it */
+    transfer->request_left = answer->request_left;
+    service_moved(service);
+    if (answer->verdict == VERDICT_SOURCE_CHANGED) {
+        journal_add(service->journal,
+                    &(struct journal_step){apply_changed, changed_done, free_transfer, transfer});
+        return;
+    }
+    struct plan_event event = {.kind = PLAN_ENDED, .recording = transfer->recording};
+    event.ending = (struct plan_ending){
+        .verdict = answer->verdict,
+        .status = answer->status,
+        .request_left = answer->request_left,
+        .timed_out = answer->timed_out,
+        .retry_after_ms = answer->retry_after_ms,
+        .said = answer->said,
+        .engagement_id = answer->id,
+    };
+    free_transfer(transfer);
+    service_plan(service, &event);
+}
+
+static ssize_t body_read(void *ctx, void *buffer, size_t n)
+{
+    return file_body_read(ctx, buffer, n);
+}
+
+static int body_verify(void *ctx)
+{
+    return file_body_verify(ctx);
+}
+
+static void body_close(void *ctx)
+{
+    file_body_close(ctx);
+}
+
+static void could_not_start(struct transfer *transfer, int error)
+{
+    struct service *service = transfer->service;
+    struct plan_event event = {.kind = PLAN_ENDED, .recording = transfer->recording};
+    event.ending = (struct plan_ending){.verdict = VERDICT_UNREACHABLE,
+                                        .retry_after_ms = -1,
+                                        .said = strerror(-error),
+                                        .engagement_id = ""};
+    free_transfer(transfer);
+    service_plan(service, &event);
+}
+
+static void send_done(void *ctx)
+{
+    struct transfer *transfer = ctx;
+    const struct ledger_job *job = &transfer->job;
+    if (!transfer->intended) {
+        tell_not_sent(transfer);
+        return;
+    }
+    /* every POST of a recording that has a key carries it */
+    assert(job->key_kind == KEY_NONE || (job->meeting_id != NULL && job->meeting_id[0] != '\0'));
+    const char *slash = strrchr(job->path, '/');
+    char *file_name = bytes_escape(slash != NULL ? slash + 1 : job->path);
+    struct upload_job what = {
+        .name = job->name,
+        .user = job->owner,
+        .meeting_id = job->meeting_id,
+        .crm_account_id = job->crm_account_id,
+        .crm_opportunity_id = job->crm_opportunity_id,
+        .file_name = file_name,
+        .body = {job->identity.size, body_read, body_verify, body_close, transfer->body},
+    };
+    transfer->body = NULL; /* the uploader closes it, also when it cannot begin */
+    int error = uploader_send(transfer->service->uploader, &what, on_upload_done, transfer,
+                              &transfer->upload);
+    free(file_name);
+    if (error != 0)
+        could_not_start(transfer, error);
+    else if (transfer->service->stopping)
+        uploader_abort(transfer->upload);
+}
+
+static void begin_send(struct service *service, int64_t recording)
+{
+    struct transfer *transfer = mem_zalloc(sizeof *transfer);
+    transfer->service = service;
+    transfer->recording = recording;
+    link_transfer(transfer);
+    journal_add(service->journal,
+                &(struct journal_step){apply_send, send_done, free_transfer, transfer});
+}
+
+/* --- moves
+ * --------------------------------------------------------------------------------------------- */
+
+struct moving {
+    struct service *service;
+    int64_t recording;
+    struct plan_move move;
+    char *engagement_id, *path;
+    int attempts;
+};
+
+static void free_moving(void *ctx)
+{
+    struct moving *moving = ctx;
+    free(moving->engagement_id);
+    free(moving->path);
+    free(moving);
+}
+
+static void apply_move(void *ctx, struct ledger *ledger)
+{
+    struct moving *moving = ctx;
+    struct ledger_job job;
+    moving->move.engagement_id = moving->engagement_id;
+    if (ledger_job(ledger, moving->recording, &job) != 0)
+        return; /* deleted meanwhile */
+    mem_replace(&moving->path, mem_string(job.path));
+    moving->attempts = job.attempts;
+    if (state_may_move(job.state, moving->move.to))
+        ledger_move(ledger, moving->recording, &moving->move, when_now_ms());
+    ledger_job_clear(&job);
+}
+
+static void log_move(const struct moving *moving)
+{
+    const struct plan_move *move = &moving->move;
+    char attempt[16], status[16];
+    snprintf(attempt, sizeof attempt, "%d", moving->attempts);
+    snprintf(status, sizeof status, "%d", move->status);
+    const char *reason = move->reason[0] != '\0' ? move->reason : NULL;
+    bool trouble =
+        move->to == STATE_WAITING || move->to == STATE_UNCERTAIN || move->to == STATE_QUEUED;
+    if (trouble)
+        log_trouble(LOG_WARNING, state_name(move->to), "reason", reason, "path", moving->path,
+                    NULL);
+    else
+        log_event(move->to == STATE_FAILED || move->to == STATE_HELD ? LOG_ERROR : LOG_INFO,
+                  state_name(move->to), "path", moving->path, "engagement_id",
+                  move->engagement_id != NULL && move->engagement_id[0] != '\0'
+                      ? move->engagement_id
+                      : NULL,
+                  "attempt", attempt, "status", move->status != 0 ? status : NULL, "reason",
+                  move->to == STATE_UPLOADED && move->status / 100 == 2 ? NULL : reason, NULL);
+    if (trouble || move->to == STATE_FAILED || move->to == STATE_HELD)
+        service_note_error(moving->service, moving->path, move->reason);
+}
+
+static void move_done(void *ctx)
+{
+    struct moving *moving = ctx;
+    if (moving->path != NULL)
+        log_move(moving);
+    service_moved(moving->service);
+    free_moving(moving);
+}
+
+static void begin_move(struct service *service, const struct plan_effect *effect)
+{
+    struct moving *moving = mem_zalloc(sizeof *moving);
+    moving->service = service;
+    moving->recording = effect->recording;
+    moving->move = effect->move;
+    moving->engagement_id = mem_string(effect->move.engagement_id);
+    journal_add(service->journal,
+                &(struct journal_step){apply_move, move_done, free_moving, moving});
+}
+
+/* --- fetching
+ * ------------------------------------------------------------------------------------------- */
+
+struct fetching {
+    struct service *service;
+    enum plan_lane lane;
+    size_t wanted, count;
+    struct plan_item *items;
+    int64_t next_due_ms;
+};
+
+static void free_fetching(void *ctx)
+{
+    struct fetching *fetching = ctx;
+    free(fetching->items);
+    free(fetching);
+}
+
+static void apply_fetch(void *ctx, struct ledger *ledger)
+{
+    struct fetching *fetching = ctx;
+    fetching->count =
+        ledger_fetch(ledger, fetching->lane, fetching->service->config->upload.order, when_now_ms(),
+                     fetching->items, fetching->wanted, &fetching->next_due_ms);
+}
+
+static void fetch_done(void *ctx)
+{
+    struct fetching *fetching = ctx;
+    struct plan_event event = {.kind = PLAN_FETCHED};
+    event.fetched.lane = fetching->lane;
+    event.fetched.items = fetching->items;
+    event.fetched.count = fetching->count;
+    event.fetched.more = fetching->count == fetching->wanted;
+    event.fetched.next_due_ms = fetching->next_due_ms;
+    service_plan(fetching->service, &event);
+    free_fetching(fetching);
+}
+
+static void begin_fetch(struct service *service, const struct plan_effect *effect)
+{
+    struct fetching *fetching = mem_zalloc(sizeof *fetching);
+    fetching->service = service;
+    fetching->lane = effect->lane;
+    fetching->wanted = effect->count < FETCH_ROOM ? effect->count : FETCH_ROOM;
+    fetching->items = mem_array(fetching->wanted, sizeof *fetching->items);
+    journal_add(service->journal,
+                &(struct journal_step){apply_fetch, fetch_done, free_fetching, fetching});
+}
+
+/* --- effects that touch no recording: they wait for the commit of what came before, too
+ * ------------------ */
+
+struct acting {
+    struct service *service;
+    enum plan_effect_kind kind;
+    enum plan_news news;
+    int64_t at_ms;
+    char *said;
+};
+
+static void free_acting(void *ctx)
+{
+    struct acting *acting = ctx;
+    free(acting->said);
+    free(acting);
+}
+
+static void on_probed(void *ctx, const struct question_answer *answer)
+{
+    struct service *service = ctx;
+    service->probe = NULL;
+    struct plan_event event = {.kind = PLAN_PROBED, .status = answer->status, .said = answer->said};
+    service_plan(service, &event);
+}
+
+static void probe(struct service *service)
+{
+    if (service->token != NULL && !service->stopping &&
+        uploader_ask(service->uploader, "GET", "/api/v1/users/me", 65536, on_probed, service,
+                     &service->probe) == 0)
+        return;
+    struct plan_event event = {.kind = PLAN_PROBED, .said = ""};
+    service_plan(service, &event);
+}
+
+static void tell(const struct acting *acting)
+{
+    char text[WHEN_TEXT];
+    const char *said = acting->said[0] != '\0' ? acting->said : NULL;
+    service_note_error(acting->service, NULL, said);
+    switch (acting->news) {
+    case NEWS_TOKEN_PAUSE:
+        log_event(LOG_ERROR, "paused", "reason", said != NULL ? said : "Chorus refused the token",
+                  "token_file", acting->service->config->chorus.token_file, "to-do",
+                  "put a valid token into the token file: it is read again by itself, and uploads "
+                  "go on",
+                  NULL);
+        break;
+    case NEWS_TOKEN_RESUMED:
+        log_event(LOG_INFO, "resumed", "reason", "the token is good again", NULL);
+        break;
+    case NEWS_NETWORK_DOWN:
+        log_event(LOG_ERROR, "unreachable", "url", acting->service->config->chorus.url, "reason",
+                  said, "to-do", "nothing: uploads go on by themselves once it answers", NULL);
+        break;
+    case NEWS_NETWORK_UP:
+        log_event(LOG_INFO, "reachable", "url", acting->service->config->chorus.url, NULL);
+        break;
+    case NEWS_HOLD:
+        when_about(acting->at_ms - when_steady_ms(), text);
+        log_trouble(LOG_WARNING, "asked-to-wait", "for", text, "reason", said, NULL);
+        break;
+    }
+}
+
+static void on_wake(uv_timer_t *timer)
+{
+    service_plan_simple(timer->data, PLAN_WAKE);
+}
+
+static void act(void *ctx)
+{
+    struct acting *acting = ctx;
+    struct service *service = acting->service;
+    if (acting->kind == EFFECT_PROBE)
+        probe(service);
+    else if (acting->kind == EFFECT_READ_TOKEN)
+        service_read_token(service);
+    else if (acting->kind == EFFECT_TELL)
+        tell(acting);
+    service_moved(service);
+    free_acting(acting);
+}
+
+static void begin_acting(struct service *service, const struct plan_effect *effect)
+{
+    struct acting *acting = mem_zalloc(sizeof *acting);
+    *acting = (struct acting){service, effect->kind, effect->news, effect->at_ms,
+                              mem_string(effect->said)};
+    journal_add(service->journal, &(struct journal_step){NULL, act, free_acting, acting});
+}
+
+/* --- the plan
+ * ------------------------------------------------------------------------------------------- */
+
+static void carry_out(struct service *service, const struct plan_effect *effect)
+{
+    switch (effect->kind) {
+    case EFFECT_FETCH:
+        begin_fetch(service, effect);
+        break;
+    case EFFECT_SEND:
+        begin_send(service, effect->recording);
+        break;
+    case EFFECT_MOVE:
+        begin_move(service, effect);
+        break;
+    case EFFECT_WAKE: {
+        int64_t wait = effect->at_ms - when_steady_ms();
+        uv_timer_start(&service->wake, on_wake, wait > 0 ? (uint64_t)wait : 0, 0);
+        break;
+    }
+    case EFFECT_PROBE:
+    case EFFECT_READ_TOKEN:
+    case EFFECT_TELL:
+        begin_acting(service, effect);
+        break;
+    }
+}
+
+void service_plan(struct service *service, const struct plan_event *event)
+{
+    if (service->plan == NULL)
+        return;
+    plan_step(service->plan, event, now(), &service->effects);
+    for (size_t i = 0; i < service->effects.count; i++)
+        carry_out(service, &service->effects.items[i]);
+}
+
+void service_plan_simple(struct service *service, enum plan_event_kind kind)
+{
+    struct plan_event event = {.kind = kind};
+    service_plan(service, &event);
+}
+
+void service_feed_plan(struct service *service)
+{
+    int64_t recordings[64];
+    struct ledger *ledger = journal_ledger(service->journal);
+    size_t n;
+    while (ledger != NULL && (n = ledger_take_ready(ledger, recordings, 64)) > 0) {
+        for (size_t i = 0; i < n; i++) {
+            struct plan_item item;
+            struct plan_event event = {.kind = PLAN_READY, .item = &item};
+            if (ledger_plan_item(ledger, recordings[i], service->config->upload.order, &item))
+                service_plan(service, &event);
+        }
+    }
+}
+
+void service_read_token(struct service *service)
+{
+    char *token, *problem;
+    struct plan_event event = {.kind = PLAN_TOKEN};
+    event.present = token_read(service->config->chorus.token_file, &token, &problem) == 0;
+    event.changed = event.present && (service->token == NULL || strcmp(service->token, token) != 0);
+    event.said = problem;
+    if (event.changed || !event.present)
+        uploader_set_token(service->uploader, token);
+    token_clear(&service->token);
+    service->token = token;
+    service_plan(service, &event);
+    free(problem);
+}
+
+void service_each_transfer(struct service *service,
+                           void (*each)(void *ctx, const char *path, uint64_t sent, uint64_t size),
+                           void *ctx)
+{
+    for (struct transfer *t = service->transfers; t != NULL; t = t->next) {
+        if (t->upload != NULL)
+            each(ctx, t->job.path, upload_bytes_sent(t->upload), t->job.identity.size);
+    }
+}
+
+void service_abort_transfers(struct service *service)
+{
+    for (struct transfer *t = service->transfers; t != NULL; t = t->next) {
+        if (t->upload != NULL)
+            uploader_abort(t->upload);
+    }
+    if (service->probe != NULL)
+        uploader_ask_abort(service->probe);
+}

@@ -1,0 +1,175 @@
+/* What the files of the service share. */
+#ifndef CHORUS_SERVICE_INTERNAL_H
+#define CHORUS_SERVICE_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "agent/config/config.h"
+#include "agent/ledger/ledger.h"
+#include "agent/plan/plan.h"
+#include "agent/service/journal.h"
+#include "agent/service/service.h"
+#include "uploader/uploader.h"
+#include "watcher/watcher.h"
+
+struct bulk;
+struct transfer;
+struct side_files;
+struct requests;
+
+/* One folder that is looked at: a watch of the configuration, or a single look of a bulk run. */
+struct folder {
+    struct service *service;
+    struct folder *next;
+    struct watch *watch;
+    char *watch_name;
+    char *root;         /* what the watcher looks at, absolute */
+    size_t root_length; /* of the path that rules are applied below: the watch's own, where root is
+                           below it */
+    int64_t ledger_watch;
+    int64_t first_start_ms;
+    bool first_scan;        /* what stands there has still to be judged for `since: start` */
+    bool first_start_known; /* from before: judge by the last change, not by presence */
+    struct bulk *bulk;      /* NULL: a watch */
+    bool online, events;
+    char *reason;
+    int64_t left_alone; /* skipped "before the first start" in this run */
+    uint8_t *seen;      /* by recording: met by the scan that is under way */
+    size_t seen_room;
+    unsigned steps; /* journal steps that point here */
+    bool scanned, closing, closed;
+};
+
+/* Everything here belongs to the loop's thread. */
+struct service {
+    uv_loop_t loop;
+    const struct service_options *options;
+    struct config *config;
+    struct table_set *tables;
+    uint64_t digest; /* of configuration and tables: decides what is resolved anew */
+    char host[64];
+    int lock_fd;
+
+    struct journal *journal;
+    struct plan *plan;
+    struct plan_effects effects; /* of the step under way */
+    struct uploader *uploader;
+    struct folder *folders;
+    struct transfer *transfers;
+    size_t transfer_count;
+    struct question *probe;
+    struct bulk *bulks;
+    struct side_files *side_files;
+    struct requests *requests;
+
+    uv_timer_t wake, status_timer, bulk_timer, end_timer;
+    uv_signal_t on_term, on_int, on_hup;
+    char *token; /* the one in force, to tell a change; NULL: none */
+
+    int64_t started_ms;
+    char *status_path;
+    char *last_error;
+    int64_t last_error_ms;
+    bool status_dirty;
+    bool walking_held;
+    bool stopping, ending;
+    int64_t stop_at; /* of the loop's clock */
+    int exit_code;
+    int open_parts; /* that still have to close before the loop ends */
+};
+
+/* --- folder.c: intake
+ * --------------------------------------------------------------------------------- */
+
+/* Starts to look at a folder: a watch of the configuration. */
+void folder_open_watch(struct service *service, const struct watch_config *watch);
+/* A single look for a bulk run, at `root` (absolute; a folder, or with `only` one file in it). */
+void folder_open_look(struct service *service, const struct watch_config *watch, struct bulk *bulk,
+                      const char *root, const char *only);
+/* Takes over changed settings of its watch. */
+void folder_configure(struct folder *folder, const struct watch_config *watch);
+/* Stops looking; the folder frees itself. */
+void folder_close(struct folder *folder);
+/* The watch of the configuration with this ledger id, or NULL. */
+struct folder *folder_of_ledger_watch(struct service *service, int64_t watch);
+/* Whether its root is there, and the same folder that was scanned: only then does absence of a file
+ * mean anything. */
+bool folder_is_there(const struct folder *folder);
+
+/* --- resolve.c
+ * ---------------------------------------------------------------------------------------- */
+
+/* Applies the rules of a watch to a file. `owner` as in rules_resolve. Clear with resolution_clear.
+ */
+void service_resolve(struct service *service, const struct watch_config *watch, const char *path,
+                     size_t root_length, const struct file_identity *identity,
+                     const uint8_t *sha256, const char *owner, struct resolution *resolution);
+/* Earliest upload (wall ms) that the watch's delay allows; 0: at once. */
+int64_t service_not_before(const struct watch_config *watch, const struct file_identity *identity);
+/* Computes `digest` anew and, if it changed, resolves what is held under another one. */
+void service_redigest(struct service *service);
+
+/* --- dispatch.c: what the plan wants
+ * ------------------------------------------------------------------- */
+
+void service_plan(struct service *service, const struct plan_event *event);
+void service_plan_simple(struct service *service, enum plan_event_kind kind);
+/* After each commit: tells the plan what became ready. */
+void service_feed_plan(struct service *service);
+void service_read_token(struct service *service);
+/* Calls `each` with every transfer in flight. */
+void service_each_transfer(struct service *service,
+                           void (*each)(void *ctx, const char *path, uint64_t sent, uint64_t size),
+                           void *ctx);
+void service_abort_transfers(struct service *service);
+
+/* --- bulk.c
+ * ------------------------------------------------------------------------------------------- */
+
+/* The last call has `ended`; its `progress` is NULL if the service stopped before the run was over.
+ */
+typedef void (*bulk_report)(void *ctx, const struct bulk_progress *progress, bool ended);
+
+/* Begins a bulk run. NULL and *problem (new string): a watch or path that does not fit. */
+struct bulk *bulk_start(struct service *service, const struct bulk_request *request,
+                        bulk_report report, void *ctx, char **problem);
+int64_t bulk_number(const struct bulk *bulk);
+const char *bulk_owner(const struct bulk *bulk);
+void bulk_met_known(struct bulk *bulk);
+void bulk_folder_closed(struct bulk *bulk);
+/* Ends all, as they stand. */
+void bulk_stop_all(struct service *service);
+
+/* --- status_file.c
+ * ------------------------------------------------------------------------------------ */
+
+/* Something moved: status.json is written within a second. */
+void service_moved(struct service *service);
+void service_write_status(struct service *service, bool running);
+void service_note_error(struct service *service, const char *path, const char *reason);
+
+/* --- side_files.c: token and tables
+ * ------------------------------------------------------------------- */
+
+struct side_files *side_files_new(struct service *service);
+/* Looks at the files that the present configuration names. */
+void side_files_configure(struct side_files *files);
+void side_files_close(struct side_files *files);
+
+/* --- requests.c: what `once` and `retry` hand over
+ * ------------------------------------------------------ */
+
+struct requests *requests_new(struct service *service);
+void requests_close(struct requests *requests);
+
+/* --- service.c
+ * ---------------------------------------------------------------------------------------- */
+
+/* Ends the service with this code. */
+void service_end(struct service *service, int exit_code);
+/* A part has closed (see open_parts). */
+void service_part_closed(void *service);
+
+#endif

@@ -1,0 +1,443 @@
+/*
+ * The service's life: starts its parts, takes signals, reads the configuration again, ends.
+ *
+ * It ends in order: nothing new is started, transfers are broken off (what may have arrived is
+ * recorded as uncertain), what was said is committed, then everything is closed. A part that hangs
+ * (a mount that does not answer) does not keep it from ending.
+ */
+#include "agent/service/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "agent/base/bytes.h"
+#include "agent/base/mem.h"
+#include "agent/base/when.h"
+#include "agent/service/internal.h"
+
+enum { END_LOOK_MS = 10, END_AT_MOST_MS = 4000 };
+
+/* --- starting
+ * ------------------------------------------------------------------------------------------- */
+
+static struct plan_options plan_options_of(const struct config *config)
+{
+    return (struct plan_options){
+        .concurrency = config->upload.concurrency,
+        .retry_first_ms = config->upload.retry_first_ms,
+        .retry_max_ms = config->upload.retry_max_ms,
+        .retry_for_ms = config->upload.retry_for_ms,
+        .resend_after_ms = config->upload.resend_after_ms,
+        .back_lane = config->upload.order != ORDER_OLDEST,
+    };
+}
+
+static struct uploader_options uploader_options_of(const struct service *service, char **user_agent)
+{
+    const struct config *config = service->config;
+    *user_agent = mem_printf("chorus-agent/%s", service->options->version);
+    return (struct uploader_options){
+        .url = config->chorus.url,
+        .ca_file = config->chorus.ca_file,
+        .proxy = config->chorus.proxy,
+        .bearer = config->chorus.bearer,
+        .id_fields = (const char *const *)config->chorus.id_fields.items,
+        .id_field_count = config->chorus.id_fields.count,
+        .stall_timeout_ms = config->upload.stall_timeout_ms,
+        .user_agent = *user_agent,
+    };
+}
+
+static uint64_t seed(void)
+{
+    uint64_t value = (uint64_t)when_steady_ms() ^ (uint64_t)getpid() << 32;
+    int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t ignored = read(fd, &value, sizeof value);
+        (void)ignored;
+        close(fd);
+    }
+    return value;
+}
+
+static void on_committed(void *ctx)
+{
+    service_feed_plan(ctx);
+}
+
+static void on_ledger_trouble(void *ctx, const char *words)
+{
+    struct service *service = ctx;
+    log_event(
+        LOG_ERROR, "ledger", "reason", words, "to-do",
+        "make room or mend the disk under state_dir: nothing is lost, and it goes on by itself",
+        "state_dir", service->config->state_dir, NULL);
+    service_note_error(service, NULL, words);
+    for (struct folder *f = service->folders; f != NULL; f = f->next) {
+        if (!f->closing)
+            watch_throttle(f->watch, true);
+    }
+    service_moved(service);
+}
+
+static void on_ledger_recovered(void *ctx)
+{
+    struct service *service = ctx;
+    log_event(LOG_INFO, "ledger", "reason", "it can be written again", NULL);
+    for (struct folder *f = service->folders; f != NULL; f = f->next) {
+        if (f->closing)
+            continue;
+        watch_throttle(f->watch, false);
+        watch_rescan(f->watch);
+    }
+    service_moved(service);
+}
+
+static int open_ledger(struct service *service)
+{
+    struct ledger *ledger;
+    char *why = NULL;
+    int error = ledger_open(service->config->state_dir, LEDGER_WRITE, &ledger, &why);
+    if (error != 0) {
+        log_event(LOG_ERROR, "ledger", "reason", why != NULL ? why : strerror(-error), "state_dir",
+                  service->config->state_dir, NULL);
+        free(why);
+        return error == -EPROTO ? EX_CONFIG : EX_IOERR;
+    }
+    size_t interrupted =
+        ledger_recover(ledger, service->config->upload.resend_after_ms, when_now_ms());
+    error = ledger_commit(ledger);
+    if (error != 0) {
+        log_event(LOG_ERROR, "ledger", "reason", ledger_error_words(ledger), "state_dir",
+                  service->config->state_dir, NULL);
+        ledger_close(ledger);
+        return EX_IOERR;
+    }
+    if (interrupted > 0) {
+        char count[24];
+        snprintf(count, sizeof count, "%zu", interrupted);
+        log_event(LOG_WARNING, "interrupted", "recordings", count, "reason",
+                  "they were being sent when the program last ended: they are sent again under the "
+                  "same key after upload.resend_after",
+                  NULL);
+    }
+    struct journal_hooks hooks = {on_committed, on_ledger_trouble, on_ledger_recovered, service};
+    service->journal = journal_new(&service->loop, ledger, service->config->state_dir, &hooks);
+    return 0;
+}
+
+static int open_uploader(struct service *service)
+{
+    char *user_agent;
+    struct uploader_options options = uploader_options_of(service, &user_agent);
+    int error = uploader_new(&service->loop, &options, &service->uploader);
+    free(user_agent);
+    if (error == 0)
+        return 0;
+    log_event(LOG_ERROR, "uploader", "url", service->config->chorus.url, "reason", strerror(-error),
+              NULL);
+    return error == -EINVAL ? EX_CONFIG : EX_SOFTWARE;
+}
+
+/* --- reading the configuration again
+ * ---------------------------------------------------------------------- */
+
+static void keep_text(const char *key, char **now, char **before)
+{
+    if (strcmp(*now, *before) != 0)
+        log_event(LOG_WARNING, "reload", "key", key, "reason",
+                  "this key changes at a restart only; the old value stays", NULL);
+    mem_replace(now, mem_string(*before));
+}
+
+static struct folder *folder_of_watch(struct service *service, const struct watch_config *watch)
+{
+    struct folder *f = service->folders;
+    while (f != NULL && (f->bulk != NULL || f->closing || strcmp(f->watch_name, watch->name) != 0 ||
+                         strcmp(f->root, watch->path) != 0))
+        f = f->next;
+    return f;
+}
+
+static void reconfigure_folders(struct service *service)
+{
+    for (struct folder *f = service->folders; f != NULL; f = f->next) {
+        const struct watch_config *watch = config_watch(service->config, f->watch_name);
+        if (f->bulk == NULL && (watch == NULL || strcmp(watch->path, f->root) != 0))
+            folder_close(f);
+    }
+    for (size_t i = 0; i < service->config->watch_count; i++) {
+        const struct watch_config *watch = &service->config->watches[i];
+        struct folder *folder = folder_of_watch(service, watch);
+        if (folder != NULL)
+            folder_configure(folder, watch);
+        else
+            folder_open_watch(service, watch);
+    }
+}
+
+static void log_problems(const struct config_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        char *line = config_problem_line(problems, &problems->items[i]);
+        log_event(problems->items[i].warning ? LOG_WARNING : LOG_ERROR, "configuration", "reason",
+                  line, NULL);
+        free(line);
+    }
+}
+
+static void take_configuration(struct service *service, struct config *config)
+{
+    struct config *before = service->config;
+    keep_text("state_dir", &config->state_dir, &before->state_dir);
+    keep_text("control_dir", &config->control_dir, &before->control_dir);
+    keep_text("chorus.url", &config->chorus.url, &before->chorus.url);
+    struct table_set *tables = service->tables;
+    service->config = config;
+    service->tables = config_new_tables(config);
+    table_set_free(tables);
+    log_configure(config->log_level, config->log_json);
+
+    char *user_agent;
+    struct uploader_options options = uploader_options_of(service, &user_agent);
+    uploader_configure(service->uploader, &options);
+    free(user_agent);
+    struct plan_options plan = plan_options_of(config);
+    struct plan_event event = {.kind = PLAN_CONFIGURED, .options = &plan};
+    service_plan(service, &event);
+    side_files_configure(service->side_files);
+    service_read_token(service);
+    reconfigure_folders(service);
+    service_redigest(service);
+    config_free(before);
+}
+
+static void on_hup(uv_signal_t *handle, int signal)
+{
+    struct service *service = handle->data;
+    struct config *config;
+    struct config_problems problems = {0};
+    (void)signal;
+    if (service->stopping)
+        return;
+    int code = config_load(service->config->file, &config, &problems);
+    log_problems(&problems);
+    config_problems_clear(&problems);
+    if (code != 0) {
+        log_event(LOG_ERROR, "reload", "reason",
+                  "the configuration has errors: nothing is changed, the old one stays in force",
+                  NULL);
+        return;
+    }
+    take_configuration(service, config);
+    log_event(LOG_INFO, "reload", "reason", "the configuration was read again", NULL);
+    service_moved(service);
+}
+
+/* --- ending
+ * --------------------------------------------------------------------------------------------- */
+
+void service_part_closed(void *ctx)
+{
+    struct service *service = ctx;
+    service->open_parts--;
+}
+
+static void close_timers(struct service *service)
+{
+    uv_handle_t *const handles[] = {
+        (uv_handle_t *)&service->wake,       (uv_handle_t *)&service->status_timer,
+        (uv_handle_t *)&service->bulk_timer, (uv_handle_t *)&service->end_timer,
+        (uv_handle_t *)&service->on_term,    (uv_handle_t *)&service->on_int,
+        (uv_handle_t *)&service->on_hup,
+    };
+    for (size_t i = 0; i < sizeof handles / sizeof handles[0]; i++)
+        uv_close(handles[i], NULL);
+}
+
+static void end_last_parts(struct service *service)
+{
+    service->ending = true;
+    service_write_status(service, false);
+    service->open_parts += 2;
+    uploader_close(service->uploader, service_part_closed, service);
+    journal_close(service->journal, service_part_closed, service);
+    close_timers(service);
+}
+
+/* A job on the pool that does not come back (a hung mount) cannot be waited for. */
+static void end_by_force(struct service *service)
+{
+    log_event(LOG_WARNING, "stopped", "reason",
+              "a folder does not answer; ended without waiting for it", NULL);
+    service_write_status(service, false);
+    _exit(service->exit_code);
+}
+
+static void on_end_timer(uv_timer_t *timer)
+{
+    struct service *service = timer->data;
+    bool quiet = service->transfer_count == 0 && service->open_parts == 0 &&
+                 (journal_is_idle(service->journal) || journal_in_trouble(service->journal));
+    if (!service->ending && quiet)
+        end_last_parts(service);
+    else if (!service->ending &&
+             uv_now(&service->loop) - (uint64_t)service->stop_at > END_AT_MOST_MS)
+        end_by_force(service);
+}
+
+void service_end(struct service *service, int exit_code)
+{
+    if (service->stopping)
+        return;
+    service->stopping = true;
+    service->exit_code = exit_code;
+    service->stop_at = (int64_t)uv_now(&service->loop);
+    service_plan_simple(service, PLAN_STOP);
+    bulk_stop_all(service);
+    requests_close(service->requests);
+    side_files_close(service->side_files);
+    for (struct folder *f = service->folders; f != NULL; f = f->next)
+        folder_close(f);
+    service_abort_transfers(service);
+    uv_timer_start(&service->end_timer, on_end_timer, 0, END_LOOK_MS);
+}
+
+static void on_stop_signal(uv_signal_t *handle, int signal)
+{
+    struct service *service = handle->data;
+    bool once = service->options->bulk != NULL;
+    log_event(LOG_INFO, "stopping", "signal", signal == SIGINT ? "SIGINT" : "SIGTERM", NULL);
+    service_end(service, once ? EX_TEMPFAIL : 0);
+}
+
+/* --- running
+ * -------------------------------------------------------------------------------------------- */
+
+static void on_bulk_report(void *ctx, const struct bulk_progress *progress, bool ended)
+{
+    struct service *service = ctx;
+    if (progress == NULL)
+        return;
+    service->options->progress(service->options->ctx, progress, ended);
+    if (ended)
+        service_end(service, progress->counts.state[STATE_FAILED] > 0 ||
+                                     progress->counts.state[STATE_HELD] > 0
+                                 ? 1
+                                 : 0);
+    else if (progress->token_refused)
+        service_end(service, EX_NOPERM);
+}
+
+static void start_handles(struct service *service)
+{
+    uv_loop_t *loop = &service->loop;
+    uv_timer_init(loop, &service->wake);
+    uv_timer_init(loop, &service->status_timer);
+    uv_timer_init(loop, &service->bulk_timer);
+    uv_timer_init(loop, &service->end_timer);
+    uv_signal_init(loop, &service->on_term);
+    uv_signal_init(loop, &service->on_int);
+    uv_signal_init(loop, &service->on_hup);
+    service->wake.data = service->status_timer.data = service->bulk_timer.data = service;
+    service->end_timer.data = service->on_term.data = service->on_int.data = service;
+    service->on_hup.data = service;
+    uv_signal_start(&service->on_term, on_stop_signal, SIGTERM);
+    uv_signal_start(&service->on_int, on_stop_signal, SIGINT);
+    uv_signal_start(&service->on_hup, on_hup, SIGHUP);
+}
+
+static int start_bulk(struct service *service)
+{
+    char *problem;
+    if (bulk_start(service, service->options->bulk, on_bulk_report, service, &problem) != NULL)
+        return 0;
+    fprintf(stderr, "chorus-agent: %s\n", problem);
+    free(problem);
+    return EX_USAGE;
+}
+
+static void start_parts(struct service *service)
+{
+    struct plan_options options = plan_options_of(service->config);
+    service->plan = plan_new(&options, seed());
+    service->tables = config_new_tables(service->config);
+    service->side_files = side_files_new(service);
+    service->requests = requests_new(service);
+    service_redigest(service);
+    service_read_token(service);
+    service_plan_simple(service, PLAN_START);
+}
+
+static void name_host(struct service *service)
+{
+    if (gethostname(service->host, sizeof service->host - 1) != 0)
+        strcpy(service->host, "localhost");
+    service->host[strcspn(service->host, ".")] = '\0';
+}
+
+static void free_service(struct service *service)
+{
+    plan_free(service->plan);
+    table_set_free(service->tables);
+    if (service->token != NULL)
+        explicit_bzero(service->token, strlen(service->token));
+    free(service->token);
+    free(service->status_path);
+    free(service->last_error);
+    config_free(service->config);
+    close(service->lock_fd);
+    free(service);
+}
+
+static int run_loop(struct service *service)
+{
+    start_handles(service);
+    start_parts(service);
+    int code = 0;
+    if (service->options->bulk != NULL) {
+        code = start_bulk(service);
+    } else {
+        for (size_t i = 0; i < service->config->watch_count; i++)
+            folder_open_watch(service, &service->config->watches[i]);
+        log_event(LOG_INFO, "started", "version", service->options->version, "url",
+                  service->config->chorus.url, NULL);
+    }
+    if (code != 0)
+        service_end(service, code);
+    service_write_status(service, true);
+    uv_run(&service->loop, UV_RUN_DEFAULT);
+    if (service->options->bulk == NULL)
+        log_event(LOG_INFO, "stopped", NULL);
+    return service->exit_code;
+}
+
+int service_run(struct config *config, int lock_fd, const struct service_options *options)
+{
+    struct service *service = mem_zalloc(sizeof *service);
+    service->config = config;
+    service->lock_fd = lock_fd;
+    service->options = options;
+    service->started_ms = when_now_ms();
+    service->status_path = service_status_path(config);
+    name_host(service);
+    signal(SIGPIPE, SIG_IGN);
+    uv_loop_init(&service->loop);
+    int code = open_ledger(service);
+    if (code == 0 && (code = open_uploader(service)) != 0)
+        journal_close(service->journal, service_part_closed, service);
+    if (code == 0)
+        code = run_loop(service);
+    else
+        uv_run(&service->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&service->loop);
+    free_service(service);
+    return code;
+}

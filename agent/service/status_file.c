@@ -1,0 +1,173 @@
+/*
+ * status.json: what only the running program knows, written whole (renamed into place) at most once
+ * a second while something moves. An idle service writes nothing and is not woken.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "agent/base/bytes.h"
+#include "agent/base/mem.h"
+#include "agent/base/when.h"
+#include "agent/service/internal.h"
+
+enum { WRITE_EVERY_MS = 1000, FIRST_WRITE_MS = 50, MOST_FILES_NAMED = 200 };
+
+static void add_bytes(cJSON *object, const char *key, const char *bytes)
+{
+    char *escaped = bytes_escape(bytes);
+    cJSON_AddStringToObject(object, key, escaped);
+    free(escaped);
+}
+
+static void add_time(cJSON *object, const char *key, int64_t ms)
+{
+    char text[WHEN_TEXT];
+    when_rfc3339(ms, text);
+    cJSON_AddStringToObject(object, key, text);
+}
+
+static void add_transfer(void *ctx, const char *path, uint64_t sent, uint64_t size)
+{
+    cJSON *item = cJSON_CreateObject();
+    add_bytes(item, "path", path);
+    cJSON_AddNumberToObject(item, "sent", (double)sent);
+    cJSON_AddNumberToObject(item, "size", (double)size);
+    cJSON_AddItemToArray(ctx, item);
+}
+
+struct naming {
+    cJSON *array;
+    const struct folder *folder;
+};
+
+static void add_in_work(void *ctx, const struct watch_in_work *file)
+{
+    struct naming *naming = ctx;
+    if (cJSON_GetArraySize(naming->array) >= MOST_FILES_NAMED)
+        return;
+    cJSON *item = cJSON_CreateObject();
+    char *path = mem_printf("%s/%s", naming->folder->root, file->path);
+    add_bytes(item, "path", path);
+    free(path);
+    cJSON_AddStringToObject(item, "watch", naming->folder->watch_name);
+    cJSON_AddStringToObject(item, "state", file->phase == WATCH_HASHING ? "hashing" : "settling");
+    cJSON_AddNumberToObject(item, "size", (double)file->size);
+    cJSON_AddStringToObject(item, "reason", file->waits_for);
+    add_time(item, "first_seen_at", file->first_seen_ns / 1000000);
+    cJSON_AddItemToArray(naming->array, item);
+}
+
+static void add_folders(const struct service *service, cJSON *root)
+{
+    cJSON *watches = cJSON_AddArrayToObject(root, "watches");
+    cJSON *in_work = cJSON_AddArrayToObject(root, "in_work");
+    size_t settling = 0, hashing = 0;
+    for (struct folder *folder = service->folders; folder != NULL; folder = folder->next) {
+        struct watch_counts counts;
+        if (folder->closing)
+            continue;
+        watch_get_counts(folder->watch, &counts);
+        settling += counts.settling;
+        hashing += counts.hashing;
+        struct naming naming = {in_work, folder};
+        watch_each_in_work(folder->watch, add_in_work, &naming);
+        if (folder->bulk != NULL)
+            continue;
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "name", folder->watch_name);
+        add_bytes(item, "path", folder->root);
+        cJSON_AddBoolToObject(item, "online", folder->online);
+        cJSON_AddStringToObject(item, "mode", folder->events ? "events" : "polling");
+        cJSON_AddStringToObject(item, "reason", folder->reason);
+        cJSON_AddNumberToObject(item, "overflows", (double)counts.overflows);
+        cJSON_AddItemToArray(watches, item);
+    }
+    cJSON_AddNumberToObject(root, "settling", (double)settling);
+    cJSON_AddNumberToObject(root, "hashing", (double)hashing);
+}
+
+static char *status_text(struct service *service, bool running)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "version", service->options->version);
+    cJSON_AddNumberToObject(root, "pid", getpid());
+    cJSON_AddBoolToObject(root, "running", running);
+    add_time(root, "since", service->started_ms);
+    add_time(root, "written_at", when_now_ms());
+    service_each_transfer(service, add_transfer, cJSON_AddArrayToObject(root, "in_flight"));
+    add_folders(service, root);
+    cJSON_AddNumberToObject(root, "window", plan_window(service->plan));
+    const char *paused = journal_in_trouble(service->journal) ? "the ledger cannot be written"
+                                                              : plan_paused_because(service->plan);
+    cJSON_AddStringToObject(root, "paused_because", paused);
+    if (service->last_error != NULL) {
+        cJSON_AddStringToObject(root, "last_error", service->last_error);
+        add_time(root, "last_error_at", service->last_error_ms);
+    }
+    char *text = cJSON_Print(root);
+    cJSON_Delete(root);
+    return text;
+}
+
+static bool write_whole(const char *file, const char *text)
+{
+    char *temporary = mem_printf("%s.new", file);
+    FILE *stream = fopen(temporary, "we");
+    bool written = stream != NULL && fputs(text, stream) >= 0 && fputc('\n', stream) != EOF;
+    if (stream != NULL && fclose(stream) != 0)
+        written = false;
+    written = written && rename(temporary, file) == 0;
+    free(temporary);
+    return written;
+}
+
+void service_write_status(struct service *service, bool running)
+{
+    char *text = status_text(service, running);
+    service->status_dirty = false;
+    if (text == NULL || !write_whole(service->status_path, text))
+        log_trouble(LOG_WARNING, "status", "reason", "status.json cannot be written", "path",
+                    service->status_path, NULL);
+    free(text);
+}
+
+static void on_status_timer(uv_timer_t *timer)
+{
+    struct service *service = timer->data;
+    if (service->stopping)
+        return;
+    bool moves = service->status_dirty || service->transfer_count > 0;
+    service_write_status(service, true);
+    if (moves)
+        uv_timer_start(timer, on_status_timer, WRITE_EVERY_MS, 0);
+}
+
+void service_moved(struct service *service)
+{
+    service->status_dirty = true;
+    if (!service->stopping && !uv_is_active((uv_handle_t *)&service->status_timer))
+        uv_timer_start(&service->status_timer, on_status_timer, FIRST_WRITE_MS, 0);
+}
+
+void service_note_error(struct service *service, const char *path, const char *reason)
+{
+    if (reason == NULL || reason[0] == '\0')
+        return;
+    char *escaped = path != NULL ? bytes_escape(path) : NULL;
+    mem_replace(&service->last_error,
+                escaped != NULL ? mem_printf("%s: %s", escaped, reason) : mem_string(reason));
+    free(escaped);
+    service->last_error_ms = when_now_ms();
+}
+
+char *service_status_path(const struct config *config)
+{
+    const char *runtime = getenv("RUNTIME_DIRECTORY");
+    return mem_printf("%s/status.json",
+                      runtime != NULL && runtime[0] == '/' ? runtime : config->state_dir);
+}

@@ -1,0 +1,103 @@
+/* Fingerprints asked for, in the order asked, one at a time. Each request gets one answer, unless
+ * the caller releases the file or closes the watch. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "watcher/work.h"
+
+void hashing_begin(struct watch *w, struct candidate *c)
+{
+    c->later = NULL;
+    c->earlier = w->hash_last;
+    if (w->hash_last) {
+        w->hash_last->later = c;
+    } else {
+        w->hash_first = c;
+    }
+    w->hash_last = c;
+    intake_phase(w, c, PHASE_HASHING);
+}
+
+static void leave_queue(struct watch *w, struct candidate *c)
+{
+    if (c->earlier) {
+        c->earlier->later = c->later;
+    } else {
+        w->hash_first = c->later;
+    }
+    if (c->later) {
+        c->later->earlier = c->earlier;
+    } else {
+        w->hash_last = c->earlier;
+    }
+    c->earlier = c->later = NULL;
+}
+
+void hashing_cancel(struct watch *w, struct candidate *c)
+{
+    leave_queue(w, c);
+    if (w->fingerprint && w->fingerprint->id == c->id) {
+        fingerprint_free(w->fingerprint);
+        w->fingerprint = NULL;
+    }
+    intake_phase(w, c, PHASE_SETTLING);
+}
+
+struct fingerprint *hashing_take(struct watch *w)
+{
+    struct fingerprint *f = w->fingerprint;
+    w->fingerprint = NULL;
+    if (!f) {
+        f = fingerprint_new(w->hash_first->path, &w->hash_first->identity);
+        if (f) {
+            f->id = w->hash_first->id;
+        }
+    }
+    return f;
+}
+
+void hashing_answer(struct watch *w, const char *path, enum watch_fingerprint_result result,
+                    int error)
+{
+    struct watch_fingerprint answer = {.path = path, .result = result, .error = error};
+    if (!w->closing) {
+        w->callbacks.fingerprinted(w->ctx, &answer);
+    }
+}
+
+/* The candidate stays as it is until the caller releases it, or settles again. */
+static void end(struct watch *w, struct candidate *c, const struct watch_fingerprint *answer)
+{
+    hashing_cancel(w, c);
+    switch (answer->result) {
+    case WATCH_FINGERPRINT_TAKEN:
+        intake_phase(w, c, PHASE_FINISHED);
+        break;
+    case WATCH_FINGERPRINT_CHANGED:
+        intake_settle_again(w, c);
+        break;
+    case WATCH_FINGERPRINT_GONE:
+        intake_drop(w, c);
+        break;
+    case WATCH_FINGERPRINT_UNREADABLE:
+        intake_unreadable(w, c, answer->error);
+        break;
+    }
+}
+
+void hashing_result(struct watch *w, struct fingerprint *f)
+{
+    struct candidate *c = table_find_id(&w->table, f->path, f->id);
+    if (!c || c->phase != PHASE_HASHING) {
+        fingerprint_free(f);
+        return;
+    }
+    if (!f->done) {
+        w->fingerprint = f;
+        return;
+    }
+    end(w, c, &f->answer);
+    w->callbacks.fingerprinted(w->ctx, &f->answer);
+    fingerprint_free(f);
+}
