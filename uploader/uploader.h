@@ -27,7 +27,7 @@ struct question;
 struct uploader_options {
     const char *url;     /* scheme://host[:port], without a trailing slash */
     const char *ca_file; /* "" : the system's only; else used in addition where libcurl allows, see
-                            client.c */
+                            uploader.c */
     const char *proxy;   /* "" : the usual *_proxy variables */
     bool bearer;         /* Authorization: Bearer TOKEN instead of the raw token (published: raw) */
     const char *const
@@ -62,8 +62,8 @@ struct upload_job {
     struct body_source body;
 };
 
-/* One thing that Chorus said was wrong: errors[] of its error document, joined as "title: detail
- * (source)". */
+/* Strings live until `done` returns. `said` is bounded, joins errors[] of Chorus's error document
+ * as "title: detail (source); ...", and never holds the token. */
 struct upload_answer {
     enum verdict verdict;
     int status;             /* final HTTP status, 0: none */

@@ -26,7 +26,8 @@ int file_body_open(const char *root, const char *path, const struct file_identit
 ssize_t file_body_read(struct file_body *body, void *buffer, size_t n);
 
 /* After every byte was read, before the last of them leaves: 0 if they were the fingerprinted ones
- * and the file still has its identity, else -ESTALE. */
+ * and the file still has its identity, else -ESTALE. Once open, its ctime does not count: a rename
+ * or an unlink while it is sent moves that, and takes no byte away. */
 int file_body_verify(struct file_body *body);
 
 void file_body_close(struct file_body *body);

@@ -400,7 +400,8 @@ static void end_scan(struct watch *w, struct scan *scan)
     w->kept_error = w->watch_error;
     w->scanning = false;
     w->scans_ended++;
-    w->rescan_ns = now_ns + w->options->options.rescan_ms * MS_NS;
+    int64_t rescan_ms = w->options->options.rescan_ms;
+    w->rescan_ns = now_ns + (rescan_ms < RESCAN_MOST_MS ? rescan_ms : RESCAN_MOST_MS) * MS_NS;
     w->first_complete = w->first_complete || told.complete;
     table_each(&w->table, retry, &all);
     w->callbacks.scanned(w->ctx, &told);

@@ -42,6 +42,13 @@ static bool valid(const struct watch_options *o)
            o->open_quiet_ms >= 0 && o->rescan_ms >= 0;
 }
 
+/* A century is for ever, and far from overflowing when it is counted in nanoseconds. */
+static int64_t at_most_a_century(int64_t ms)
+{
+    const int64_t century_ms = INT64_C(36525) * 86400000;
+    return ms < century_ms ? ms : century_ms;
+}
+
 int shared_options_new(const struct watch_options *options, struct shared_options **out)
 {
     if (!valid(options)) {
@@ -53,6 +60,10 @@ int shared_options_new(const struct watch_options *options, struct shared_option
     }
     struct watch_options *o = &shared->options;
     *o = *options;
+    o->settle_ms = at_most_a_century(o->settle_ms);
+    o->quiet_ms = at_most_a_century(o->quiet_ms);
+    o->open_quiet_ms = at_most_a_century(o->open_quiet_ms);
+    o->rescan_ms = at_most_a_century(o->rescan_ms);
     o->include = NULL;
     o->exclude = NULL;
     o->path = strdup(options->path);

@@ -42,7 +42,7 @@ struct watch_options {
     int64_t settle_ms;     /* after the writer closed it */
     int64_t quiet_ms;      /* where neither a close nor a lease can be seen */
     int64_t open_quiet_ms; /* how long a header that says "still being written" is believed */
-    int64_t rescan_ms;     /* between two full looks */
+    int64_t rescan_ms;     /* between two full looks; 0: only when asked or needed */
     bool events;           /* false: never use inotify (a single look, or a test) */
     /* Test builds only: after so many events drop the rest and report an overflow; 0: never. */
     uint64_t drop_events_after;

@@ -28,6 +28,9 @@ enum {
 
 #define MS_NS INT64_C(1000000)
 
+/* A year: longer is as good as never, and its nanoseconds still fit. */
+#define RESCAN_MOST_MS (INT64_C(366) * 24 * 3600 * 1000)
+
 enum stage {
     STAGE_NEW,
     STAGE_LOOKING, /* for the folder */

@@ -92,9 +92,7 @@ static char *check_token(const struct config *config, struct findings *findings)
     return token;
 }
 
-/* --- online
- * -------------------------------------------------------------------------------------------------
- */
+/* --- online --- */
 
 static int judge(const struct config *config, const char *what, const struct online_answer *answer)
 {
@@ -162,8 +160,7 @@ static int check_online(const struct config *config, const char *token, struct f
     return code;
 }
 
-/* --- the command
- * -------------------------------------------------------------------------------------------- */
+/* --- the command --- */
 
 static int check(const struct invocation *invocation, bool online)
 {

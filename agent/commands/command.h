@@ -33,8 +33,7 @@ int command_status(const struct invocation *invocation);
 int command_list(const struct invocation *invocation);
 int command_retry(const struct invocation *invocation);
 
-/* --- shared by commands (shared.c)
- * --------------------------------------------------------------------- */
+/* --- shared by commands (shared.c) --- */
 
 /* "chorus-agent: ..." on stderr. */
 void command_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

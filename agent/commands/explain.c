@@ -35,9 +35,7 @@ static void line_bytes(const char *label, const char *bytes)
     free(escaped);
 }
 
-/* --- the file
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the file --- */
 
 static bool take_digest(const char *path, uint8_t sha256[32])
 {
@@ -130,9 +128,7 @@ static void look_at_file(const struct watch_config *watch, const char *path, siz
     }
 }
 
-/* --- rules
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- rules --- */
 
 static void on_trace(void *ctx, const char *text)
 {
@@ -218,9 +214,7 @@ static void explain_rules(const struct explaining *explaining, const struct watc
     resolution_clear(&resolution);
 }
 
-/* --- the story
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the story --- */
 
 static void on_row(void *ctx, const struct ledger_row *row)
 {
@@ -263,8 +257,7 @@ static bool explain_story(const struct explaining *explaining, const char *path)
     return rows + events > 0;
 }
 
-/* --- the command
- * ---------------------------------------------------------------------------------------------- */
+/* --- the command --- */
 
 static int explain_path(const struct explaining *explaining, const char *path)
 {

@@ -101,8 +101,25 @@ static void on_row(void *ctx, const struct ledger_row *row)
         print_text(row);
 }
 
+static void pass_over_row(void *ctx, const struct ledger_row *row)
+{
+    (void)ctx;
+    (void)row;
+}
+
+/* status.json may be a second old: what it calls settling may have reached the ledger since. */
+static bool has_arrived(struct ledger *ledger, const char *escaped_path)
+{
+    char *path = bytes_unescape(escaped_path);
+    bool arrived =
+        ledger != NULL && path != NULL && ledger_list(ledger, -1, path, pass_over_row, NULL) > 0;
+    free(path);
+    return arrived;
+}
+
 /* What has not reached the ledger yet is told by the running service. */
-static void list_in_work(struct listing *listing, const cJSON *running, const char *below)
+static void list_in_work(struct listing *listing, struct ledger *ledger, const cJSON *running,
+                         const char *below)
 {
     const cJSON *file;
     cJSON_ArrayForEach(file, cJSON_GetObjectItemCaseSensitive(running, "in_work"))
@@ -113,6 +130,8 @@ static void list_in_work(struct listing *listing, const cJSON *running, const ch
             strcmp(state, state_name((enum recording_state)listing->state)) != 0)
             continue;
         if (below != NULL && (strncmp(path, below, n) != 0 || (path[n] != '\0' && path[n] != '/')))
+            continue;
+        if (has_arrived(ledger, path))
             continue;
         listing->shown++;
         if (listing->json) {
@@ -135,7 +154,7 @@ static int list_one(struct listing *listing, struct ledger *ledger, const cJSON 
     char *escaped = path != NULL ? bytes_escape(path) : NULL;
     if (ledger != NULL)
         ledger_list(ledger, listing->state, path, on_row, listing);
-    list_in_work(listing, running, escaped);
+    list_in_work(listing, ledger, running, escaped);
     bool unknown = path != NULL && listing->shown == before &&
                    (ledger == NULL || !ledger_knows_path(ledger, path));
     if (unknown)

@@ -41,8 +41,7 @@ static int exit_code_of(const struct bulk_progress *progress)
                                                                                               : 0;
 }
 
-/* --- beside a running service
- * ---------------------------------------------------------------------------- */
+/* --- beside a running service --- */
 
 static void on_news(void *ctx, const cJSON *json)
 {
@@ -80,8 +79,7 @@ static int hand_over(const struct config *config, struct once *once)
     return code;
 }
 
-/* --- by itself
- * -------------------------------------------------------------------------------------------- */
+/* --- by itself --- */
 
 static int act(struct config *config, int lock, struct once *once)
 {

@@ -61,6 +61,7 @@ static int become_owner(const struct stat *st, const char *state_dir)
 int command_enter_state_dir(const struct config *config, bool make)
 {
     struct stat st;
+    umask(0077); /* what is written below state_dir is for its owner only */
     if (make && mkdir(config->state_dir, 0700) != 0 && errno != EEXIST) {
         command_say("cannot make state_dir %s: %s; make it, owned by the service's user, or name "
                     "another",

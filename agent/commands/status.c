@@ -51,9 +51,7 @@ static void clear_facts(struct facts *facts)
     free(facts->last_error);
 }
 
-/* --- JSON
- * --------------------------------------------------------------------------------------------------
- */
+/* --- JSON --- */
 
 /* The running program's own view, or an empty one. */
 static void add_from_running(cJSON *root, const struct facts *facts, const char *key)
@@ -107,6 +105,9 @@ static void print_json(const struct facts *facts)
         cJSON_AddNumberToObject(counts, state_name((enum recording_state)i),
                                 (double)facts->counts.state[i]);
     cJSON_AddNumberToObject(root, "bytes_uploaded", (double)facts->counts.bytes_uploaded);
+    const cJSON *throughput = cJSON_GetObjectItemCaseSensitive(facts->running, "throughput");
+    if (throughput != NULL)
+        cJSON_AddItemToObject(root, "throughput", cJSON_Duplicate(throughput, 1));
     add_from_running(root, facts, "in_flight");
     add_watches(root, facts);
     add_time(root, "oldest_waiting_at", facts->counts.oldest_waiting_ms);
@@ -118,9 +119,19 @@ static void print_json(const struct facts *facts)
     cJSON_Delete(root);
 }
 
-/* --- text
- * --------------------------------------------------------------------------------------------------
- */
+/* --- text --- */
+
+static void print_throughput(const cJSON *running)
+{
+    const cJSON *throughput = cJSON_GetObjectItemCaseSensitive(running, "throughput");
+    char rate[COMMAND_SIZE_TEXT];
+    double bytes_per_s = running_number(throughput, "bytes_per_s");
+    if (bytes_per_s < 1)
+        return;
+    command_size_text((unsigned long long)bytes_per_s, rate);
+    printf("  last min   %s/s, %.0f recordings\n", rate,
+           running_number(throughput, "recordings_per_min"));
+}
 
 static void print_in_flight(const cJSON *running)
 {
@@ -173,6 +184,7 @@ static void print_text(const struct facts *facts)
     }
     command_size_text((unsigned long long)facts->counts.bytes_uploaded, size);
     printf("  sent       %s in all\n", size);
+    print_throughput(facts->running);
     print_in_flight(facts->running);
     if (facts->counts.oldest_waiting_ms != 0) {
         when_about(when_now_ms() - facts->counts.oldest_waiting_ms, age);
@@ -183,8 +195,7 @@ static void print_text(const struct facts *facts)
         printf("  last error %s\n", facts->last_error);
 }
 
-/* --- monitoring
- * -------------------------------------------------------------------------------------------- */
+/* --- monitoring --- */
 
 struct monitor {
     int level;
@@ -248,8 +259,7 @@ static int print_monitor(const struct facts *facts, int64_t waiting_ms, int64_t 
     return monitor.level;
 }
 
-/* --- the command
- * ------------------------------------------------------------------------------------------- */
+/* --- the command --- */
 
 struct wish {
     bool json, check;

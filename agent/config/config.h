@@ -27,12 +27,14 @@ struct table_config {
     char *name, *path;
 };
 
+/* Texts are never NULL; one that may be absent is "" then. Paths are absolute, without // and
+ * without a slash at their end. */
 struct watch_config {
     char *name;
     int line; /* where it stands in the file */
     char *path;
     bool recursive;
-    bool include_is_default;
+    bool include_is_default; /* `include` is then empty: the watcher has the list */
     struct string_list include, exclude;
     enum since_kind since;
     int64_t since_ms; /* local midnight, for SINCE_DATE */
@@ -83,13 +85,15 @@ struct config_problems {
     size_t errors; /* how many are no warnings */
 };
 
-/* Reads `file`. On success *out is the configuration (free with config_free) and `problems` may
- * hold warnings; returns 0. Else *out is NULL and `problems` has at least one error; returns 78
- * (EX_CONFIG). */
+/* Reads `file`. `problems` is filled anew, whatever it held (clear it before, and after with
+ * config_problems_clear). On success *out is the configuration (free with config_free) and
+ * `problems` may hold warnings; returns 0. Else *out is NULL and `problems` has at least one error;
+ * returns 78 (EX_CONFIG). */
 int config_load(const char *file, struct config **out, struct config_problems *problems);
 void config_free(struct config *config);
 
-/* "FILE:LINE: text" of one problem; new string. */
+/* "FILE:LINE: text" of one problem, "FILE: text" where it is the file as a whole, "warning: "
+ * before the text of a warning; new string. */
 char *config_problem_line(const struct config_problems *problems,
                           const struct config_problem *problem);
 void config_problems_clear(struct config_problems *problems);

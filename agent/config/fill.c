@@ -193,7 +193,8 @@ static void fill_text(struct config_problems *problems, const struct schema_key 
     if (why != NULL)
         problems_error(problems, node->line, "%s: %s", name, why);
     else if (key->no_effect && !is_default(key, node->text))
-        problems_warn(problems, node->line, "%s has no effect in this version", key->key);
+        problems_warn(problems, node->line, "%s has no effect in this version",
+                      key->section == IN_WATCH ? name : key->key);
     free(why);
 }
 

@@ -100,6 +100,13 @@ static bool is_plain(struct building *building, const yaml_event_t *event)
     return anchor == NULL && tag == NULL;
 }
 
+/* Room for one more behind `count` items: twice as much whenever that is a power of two. */
+static void *room_for_one(void *items, size_t count, size_t size)
+{
+    bool full = (count & (count - 1)) == 0;
+    return full ? mem_resize(items, count > 0 ? 2 * count : 1, size) : items;
+}
+
 static struct node *build_text(struct building *building, const yaml_event_t *event)
 {
     struct node *node = new_node(NODE_TEXT, event);
@@ -127,7 +134,7 @@ static void build_items(struct building *building, struct node *list, int depth)
             return;
         }
         struct node *item = build(building, &event, depth);
-        list->items = mem_resize(list->items, list->count + 1, sizeof list->items[0]);
+        list->items = room_for_one(list->items, list->count, sizeof list->items[0]);
         list->items[list->count++] = item;
     }
 }
@@ -136,7 +143,7 @@ static void add_pair(struct building *building, struct node *map, struct node *k
                      struct node *value)
 {
     if (key->kind == NODE_TEXT) {
-        map->pairs = mem_resize(map->pairs, map->count + 1, sizeof map->pairs[0]);
+        map->pairs = room_for_one(map->pairs, map->count, sizeof map->pairs[0]);
         map->pairs[map->count++] = (struct node_pair){mem_string(key->text), key->line, value};
     } else {
         if (key->kind != NODE_BROKEN)

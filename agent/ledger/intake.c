@@ -109,8 +109,7 @@ static void refresh_row(struct ledger *ledger, int64_t row, const struct ledger_
     query_run(query);
 }
 
-/* --- the old version of a path
- * ------------------------------------------------------------------------ */
+/* --- the old version of a path --- */
 
 struct old_recording {
     enum recording_state state;
@@ -205,8 +204,7 @@ static int64_t leave_old_content(struct ledger *ledger, const struct path_row *r
     return 0;
 }
 
-/* --- skipped
- * ------------------------------------------------------------------------------------------ */
+/* --- skipped --- */
 
 void ledger_skip(struct ledger *ledger, const struct ledger_file *file, enum skip_kind kind,
                  const char *rule, const char *reason, uint64_t digest, int64_t now_ms)
@@ -243,8 +241,7 @@ size_t ledger_forget_skips(struct ledger *ledger, uint64_t digest, size_t most)
     return db_error(ledger->db) == 0 ? (size_t)db_changes(ledger->db) : 0;
 }
 
-/* --- admitted
- * ----------------------------------------------------------------------------------------- */
+/* --- admitted --- */
 
 static int64_t find_content(struct ledger *ledger, const uint8_t sha256[32])
 {
@@ -270,22 +267,33 @@ static int64_t insert_recording(struct ledger *ledger, const struct ledger_file 
     return db_last_id(ledger->db);
 }
 
+/* Whether a recording has no path left to be sent from: it is gone, or the second of a call, kept
+ * for the case that the first is not uploaded. */
+static bool lacks_path(struct ledger *ledger, int64_t recording)
+{
+    struct query *query =
+        db_query(ledger->db, "SELECT 1 FROM recording AS r JOIN path AS p ON p.id = r.path WHERE"
+                             " r.id = ? AND (r.state = 11 OR (r.state = 8 AND r.known_by_409 = 0"
+                             " AND p.present = 0))");
+    query_bind_int(query, 1, recording);
+    bool lacks = query_step(query);
+    query_end(query);
+    return lacks;
+}
+
 /* A further path of a known content: it may be the one that is needed. */
 static enum admission_kind join_content(struct ledger *ledger, int64_t recording, int64_t path,
                                         int64_t now_ms)
 {
-    switch (recording_state_of(ledger, recording)) {
-    case STATE_GONE:
+    enum recording_state state = recording_state_of(ledger, recording);
+    if (lacks_path(ledger, recording)) {
         set_chosen_path(ledger, recording, path);
         return ADMIT_RESOLVE;
-    case STATE_FAILED:
-    case STATE_SKIPPED:
-        return ADMIT_RESOLVE;
-    default:
-        story_add(ledger, path, STATE_DUPLICATE, 0, 0, "the same content as another recording",
-                  now_ms);
-        return ADMIT_DUPLICATE;
     }
+    if (state == STATE_FAILED || state == STATE_SKIPPED)
+        return ADMIT_RESOLVE;
+    story_add(ledger, path, STATE_DUPLICATE, 0, 0, "the same content as another recording", now_ms);
+    return ADMIT_DUPLICATE;
 }
 
 void ledger_admit(struct ledger *ledger, const struct ledger_file *file, const uint8_t sha256[32],
@@ -296,11 +304,11 @@ void ledger_admit(struct ledger *ledger, const struct ledger_file *file, const u
     int64_t recording = find_content(ledger, sha256);
     *admission = (struct ledger_admission){.recording = recording, .path = row.id};
     if (row.id != 0 && recording != 0 && row.recording == recording) {
+        bool needed = lacks_path(ledger, recording);
         refresh_row(ledger, row.id, file);
-        bool gone = recording_state_of(ledger, recording) == STATE_GONE;
-        if (gone)
+        if (needed)
             set_chosen_path(ledger, recording, row.id);
-        admission->kind = gone ? ADMIT_RESOLVE : ADMIT_KNOWN;
+        admission->kind = needed ? ADMIT_RESOLVE : ADMIT_KNOWN;
         return;
     }
     int64_t id = row.id != 0 ? leave_old_content(ledger, &row, file->identity.size, now_ms) : 0;
@@ -319,8 +327,7 @@ void ledger_admit(struct ledger *ledger, const struct ledger_file *file, const u
     admission->kind = join_content(ledger, recording, id, now_ms);
 }
 
-/* --- left its path
- * ------------------------------------------------------------------------------------ */
+/* --- left its path --- */
 
 static void lose_chosen_path(struct ledger *ledger, int64_t recording, int64_t row, int64_t now_ms)
 {
@@ -404,8 +411,7 @@ size_t ledger_pending_paths(struct ledger *ledger, int64_t watch, int64_t after,
     return count;
 }
 
-/* --- bulk
- * --------------------------------------------------------------------------------------------- */
+/* --- bulk --- */
 
 void ledger_want(struct ledger *ledger, int64_t path, int64_t bulk)
 {

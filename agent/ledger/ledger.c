@@ -111,12 +111,36 @@ void ledger_watch(struct ledger *ledger, const char *name, const char *path, int
     query_end(query);
 }
 
+bool ledger_watch_by_id(struct ledger *ledger, int64_t watch, char **name, char **path)
+{
+    struct query *query = db_query(ledger->db, "SELECT name, path FROM watch WHERE id = ?");
+    query_bind_int(query, 1, watch);
+    bool found = query_step(query);
+    if (found) {
+        *name = query_string(query, 0);
+        *path = query_string(query, 1);
+    }
+    query_end(query);
+    return found;
+}
+
 void ledger_first_scan_done(struct ledger *ledger, int64_t watch)
 {
     struct query *query =
         db_query(ledger_write(ledger), "UPDATE watch SET first_scan_done = 1 WHERE id = ?");
     query_bind_int(query, 1, watch);
     query_run(query);
+}
+
+bool ledger_watch_names(struct ledger *ledger, int64_t watch, char **name, char **path)
+{
+    struct query *query = db_query(ledger->db, "SELECT name, path FROM watch WHERE id = ?");
+    query_bind_int(query, 1, watch);
+    bool found = query_step(query);
+    *name = found ? query_string(query, 0) : NULL;
+    *path = found ? query_string(query, 1) : NULL;
+    query_end(query);
+    return found;
 }
 
 void story_add(struct ledger *ledger, int64_t path, enum recording_state state, int attempt,
@@ -187,7 +211,8 @@ void recording_move(struct ledger *ledger, int64_t recording, enum recording_sta
     struct query *query = db_query(
         db, "UPDATE recording SET state = ?2, next_attempt_ms = ?3, reason = ?4,"
             " held = CASE WHEN ?2 = 2 THEN held ELSE 0 END,"
-            " uploaded_ms = CASE WHEN ?2 = 7 AND uploaded_ms IS NULL THEN ?5 ELSE uploaded_ms END"
+            " uploaded_ms = CASE WHEN ?2 = 7 AND uploaded_ms IS NULL THEN ?5 ELSE uploaded_ms END,"
+            " check_ms = CASE WHEN ?2 = 7 THEN ?5 + 60000 ELSE check_ms END"
             " WHERE id = ?1");
     query_bind_int(query, 1, recording);
     query_bind_int(query, 2, to);
@@ -219,19 +244,25 @@ void recording_promote_twin(struct ledger *ledger, int64_t recording, int64_t no
 {
     struct query *query = db_query(
         ledger->db,
-        "SELECT twin.id FROM recording AS old JOIN recording AS twin ON twin.call_key = "
+        "SELECT twin.id, path.id FROM recording AS old JOIN recording AS twin ON twin.call_key = "
         "old.call_key"
-        " JOIN path ON path.id = twin.path AND path.present = 1"
+        " JOIN path ON path.recording = twin.id AND path.present = 1 AND path.current = 1"
         " WHERE old.id = ?1 AND old.call_key IS NOT NULL AND twin.id <> ?1 AND twin.state = 8"
-        " AND twin.known_by_409 = 0 ORDER BY twin.id LIMIT 1");
+        " AND twin.known_by_409 = 0 ORDER BY twin.id, path.id <> twin.path, path.id LIMIT 1");
     query_bind_int(query, 1, recording);
-    int64_t twin = query_step(query) ? query_int(query, 0) : 0;
+    int64_t twin = 0, path = 0;
+    if (query_step(query)) {
+        twin = query_int(query, 0);
+        path = query_int(query, 1);
+    }
     query_end(query);
     if (twin == 0)
         return;
     /* digest 0: the rules are applied again before it leaves */
-    query = db_query(ledger->db, "UPDATE recording SET digest = 0, twin_of = NULL WHERE id = ?");
-    query_bind_int(query, 1, twin);
+    query = db_query(ledger->db,
+                     "UPDATE recording SET path = ?, digest = 0, twin_of = NULL WHERE id = ?");
+    query_bind_int(query, 1, path);
+    query_bind_int(query, 2, twin);
     query_run(query);
     recording_move(ledger, twin, STATE_QUEUED, 0, 0,
                    "its twin by call key was not uploaded: this one goes instead", now_ms);

@@ -42,8 +42,7 @@ bool ledger_is_dirty(const struct ledger *ledger);
 /* Words of the last error. */
 const char *ledger_error_words(const struct ledger *ledger);
 
-/* --- watches
- * -------------------------------------------------------------------------------------------- */
+/* --- watches --- */
 
 struct ledger_watch {
     int64_t id;
@@ -54,10 +53,13 @@ struct ledger_watch {
 /* The watch of this name and path, made if new with `first_start_ms`. */
 void ledger_watch(struct ledger *ledger, const char *name, const char *path, int64_t first_start_ms,
                   struct ledger_watch *watch);
+/* Name and path of a watch, new strings; false: there is none. A read. */
+bool ledger_watch_by_id(struct ledger *ledger, int64_t watch, char **name, char **path);
 void ledger_first_scan_done(struct ledger *ledger, int64_t watch);
+/* Name and path of the watch with this id, new strings; false: there is none. A read. */
+bool ledger_watch_names(struct ledger *ledger, int64_t watch, char **name, char **path);
 
-/* --- intake
- * --------------------------------------------------------------------------------------------- */
+/* --- intake --- */
 
 /* One file as the watcher reported it. */
 struct ledger_file {
@@ -142,8 +144,7 @@ struct ledger_pending_path {
 size_t ledger_pending_paths(struct ledger *ledger, int64_t watch, int64_t after,
                             struct ledger_pending_path *paths, size_t most);
 
-/* --- queue
- * ---------------------------------------------------------------------------------------------- */
+/* --- queue --- */
 
 /* All that is needed to send one recording. */
 struct ledger_job {
@@ -208,8 +209,64 @@ size_t ledger_recordings_below(struct ledger *ledger, const char *path, int64_t 
 /* Whether the ledger knows this path, or one below it. A read. */
 bool ledger_knows_path(struct ledger *ledger, const char *path);
 
-/* --- bulk (`once`)
- * -------------------------------------------------------------------------------------- */
+/* --- after the upload (after.c) --- */
+
+/* Uploaded recordings with an id whose processing is to be asked for by now, at most `most`; `id`
+ * is new. A read. */
+struct ledger_check {
+    int64_t recording, uploaded_ms;
+    char *engagement_id;
+};
+size_t ledger_due_checks(struct ledger *ledger, int64_t now_ms, struct ledger_check *checks,
+                         size_t most);
+/* When the next one is due, 0: none. A read. */
+int64_t ledger_next_check(struct ledger *ledger);
+/* Chorus shows it as processed; its paths that wait for that proof may be retired from now on. */
+void ledger_processed(struct ledger *ledger, int64_t recording, int64_t now_ms);
+/* Not yet: ask again at that time (0: never). */
+void ledger_check_again(struct ledger *ledger, int64_t recording, int64_t at_ms);
+/* How many were accepted before `before_ms` and are still asked for. A read. */
+int64_t ledger_unprocessed(struct ledger *ledger, int64_t before_ms);
+
+/* How a path of an uploaded content is retired. */
+enum retire_state {
+    RETIREMENT_NONE = 0,
+    RETIREMENT_DUE = 1,      /* from retire_ms on */
+    RETIREMENT_BEGUN = 2,    /* the file may be on its way: begin again after a crash */
+    RETIREMENT_OVER = 3,     /* moved or deleted, or nothing was there any more */
+    RETIREMENT_REFUSED = 4,  /* another file stands there: left alone */
+    RETIREMENT_UNPROVEN = 5, /* waits until Chorus shows the recording as processed */
+};
+
+/* The present paths of an uploaded recording that nothing was decided for, at most `most`: row id
+ * and watch. A read. */
+struct ledger_path_ref {
+    int64_t id, watch;
+};
+size_t ledger_paths_to_retire(struct ledger *ledger, int64_t recording,
+                              struct ledger_path_ref *paths, size_t most);
+/* `recording` is uploaded with proof (never only a 409 on a first attempt). A read. */
+bool ledger_may_retire(struct ledger *ledger, int64_t recording, bool *processed);
+void ledger_set_retirement(struct ledger *ledger, int64_t path, enum retire_state state,
+                           int64_t retire_ms);
+/* The end of one, for the story. */
+void ledger_end_retirement(struct ledger *ledger, int64_t path, enum retire_state state,
+                           const char *reason, int64_t now_ms);
+
+struct ledger_retirement {
+    int64_t path_id, watch;
+    char *path;
+    size_t root_length;
+    struct file_identity identity;
+    uint8_t sha256[32];
+};
+/* The next path that is due; false: none, *next_ms is when the next one is (0: none). Clear on
+ * true. A read. */
+bool ledger_next_retirement(struct ledger *ledger, int64_t now_ms,
+                            struct ledger_retirement *retirement, int64_t *next_ms);
+void ledger_retirement_clear(struct ledger_retirement *retirement);
+
+/* --- bulk (`once`) --- */
 
 /* Marks a path that is known already as wanted by a bulk run. */
 void ledger_want(struct ledger *ledger, int64_t path, int64_t bulk);
@@ -217,8 +274,7 @@ int64_t ledger_next_bulk(struct ledger *ledger);
 /* Whether a path of this bulk run is still on its way. A read. */
 bool ledger_bulk_is_open(struct ledger *ledger, int64_t bulk);
 
-/* --- reports
- * -------------------------------------------------------------------------------------------- */
+/* --- reports --- */
 
 struct ledger_counts {
     int64_t state[STATE_COUNT];

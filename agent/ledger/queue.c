@@ -10,8 +10,7 @@
 #include "agent/base/mem.h"
 #include "agent/ledger/internal.h"
 
-/* --- resolved
- * ----------------------------------------------------------------------------------------- */
+/* --- resolved --- */
 
 static char *fields_as_json(const struct resolution *resolution)
 {
@@ -135,8 +134,7 @@ void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
     ledger_job_clear(&job);
 }
 
-/* --- what goes next
- * ----------------------------------------------------------------------------------- */
+/* --- what goes next --- */
 
 int ledger_job(struct ledger *ledger, int64_t recording, struct ledger_job *job)
 {
@@ -286,8 +284,7 @@ bool ledger_plan_item(struct ledger *ledger, int64_t recording, enum upload_orde
                      item->state == STATE_UNCERTAIN);
 }
 
-/* --- attempts
- * ----------------------------------------------------------------------------------------- */
+/* --- attempts --- */
 
 void posts_count(struct ledger *ledger, int by)
 {
@@ -360,8 +357,7 @@ size_t ledger_recover(struct ledger *ledger, int64_t resend_after_ms, int64_t no
     }
 }
 
-/* --- walks
- * -------------------------------------------------------------------------------------------- */
+/* --- walks --- */
 
 static size_t read_ids(struct query *query, int64_t *recordings, size_t most)
 {

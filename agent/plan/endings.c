@@ -91,12 +91,15 @@ static void later(const struct plan_item *item, const struct plan_ending *ending
         because(move, "%s", words(ending));
 }
 
-/* `retry_for` is over: failed, never forgotten. */
+/* `retry_for` is over: failed, never forgotten. Not by an ending that says nothing of the
+ * recording: a dead network, a refused token, a 403 before it is known whose it is. */
 static void give_up_if_over(const struct plan_options *options, const struct plan_item *item,
-                            struct plan_time now, struct plan_move *move)
+                            const struct plan_ending *ending, struct plan_time now,
+                            struct plan_move *move)
 {
     bool again = move->to == STATE_WAITING || move->to == STATE_UNCERTAIN;
-    if (!again || move->attempt == ATTEMPT_NEVER_LEFT || item->first_attempt_ms == 0 ||
+    if (!again || move->attempt != ATTEMPT_COUNTS || ending->verdict == VERDICT_FORBIDDEN ||
+        item->first_attempt_ms == 0 ||
         now.wall_ms - item->first_attempt_ms <= options->retry_for_ms)
         return;
     char last[PLAN_REASON];
@@ -154,5 +157,5 @@ void ending_to_move(const struct plan_options *options, const struct plan_item *
         uncertain(options, item, ending, now, delay_ms, move);
         break;
     }
-    give_up_if_over(options, item, now, move);
+    give_up_if_over(options, item, ending, now, move);
 }

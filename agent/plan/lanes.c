@@ -11,14 +11,11 @@ void lanes_init(struct lanes *lanes, bool back_lane)
     lanes->lane[LANE_BACK].more = back_lane;
 }
 
-static bool holds(const struct lanes *lanes, int64_t recording)
+static bool holds(const struct lane *lane, int64_t recording)
 {
-    for (int i = 0; i < LANE_COUNT; i++) {
-        const struct lane *lane = &lanes->lane[i];
-        for (size_t k = 0; k < lane->count; k++) {
-            if (lane->items[k].recording == recording)
-                return true;
-        }
+    for (size_t k = 0; k < lane->count; k++) {
+        if (lane->items[k].recording == recording)
+            return true;
     }
     return false;
 }
@@ -26,7 +23,7 @@ static bool holds(const struct lanes *lanes, int64_t recording)
 void lanes_put(struct lanes *lanes, enum plan_lane which, const struct plan_item *item)
 {
     struct lane *lane = &lanes->lane[which];
-    if (holds(lanes, item->recording))
+    if (holds(lane, item->recording))
         return;
     size_t at = lane->count;
     while (at > 0 && lane->items[at - 1].rank > item->rank)
@@ -71,7 +68,7 @@ bool lanes_take(struct lanes *lanes, struct plan_item *item)
         return false;
     lanes->turn++;
     *item = lane->items[0];
-    remove_at(lane, 0);
+    lanes_drop(lanes, item->recording);
     return true;
 }
 

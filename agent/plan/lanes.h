@@ -24,15 +24,17 @@ struct lanes {
 
 void lanes_init(struct lanes *lanes, bool back_lane);
 
-/* Puts one in, in its place; one that is there already (in any lane) is left alone. A full lane
- * forgets its last one: the ledger still has it. */
+/* Puts one in, in its place; one that is in this lane already is left alone. It may be in the
+ * others too: the oldest of a short queue is in both ends' lanes, or it would never have its turn.
+ * A full lane forgets its last one: the ledger still has it. */
 void lanes_put(struct lanes *lanes, enum plan_lane lane, const struct plan_item *item);
 
 /* Forgets a recording in every lane. */
 void lanes_drop(struct lanes *lanes, int64_t recording);
 
-/* Whose turn it is: of eight starts two go to what is due, one to the far end of the queue, the
- * others to its near end; an empty lane passes its turn on. False: nothing is there. */
+/* Takes out of every lane the one whose turn it is: of eight starts two go to what is due, one to
+ * the far end of the queue, the others to its near end; an empty lane passes its turn on. False:
+ * nothing is there. */
 bool lanes_take(struct lanes *lanes, struct plan_item *item);
 
 /* How many to fetch into this lane so that `wanted` are there; 0 when there are enough, none is

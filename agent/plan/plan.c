@@ -99,6 +99,13 @@ static void note_due(struct plan *plan, int64_t due_ms)
         plan->next_due_ms = due_ms;
 }
 
+/* The ledger has more that is queued than the lanes know of. */
+static void note_queued(struct plan *plan)
+{
+    plan->lanes.lane[LANE_ORDER].more = true;
+    plan->lanes.lane[LANE_BACK].more = plan->options.back_lane;
+}
+
 static void move(struct plan *plan, struct plan_effects *effects, int64_t recording,
                  const struct plan_move *what)
 {
@@ -108,7 +115,7 @@ static void move(struct plan *plan, struct plan_effects *effects, int64_t record
     if (what->to == STATE_WAITING || what->to == STATE_UNCERTAIN)
         note_due(plan, what->next_attempt_ms);
     if (what->to == STATE_QUEUED)
-        plan->lanes.lane[LANE_ORDER].more = true;
+        note_queued(plan);
 }
 
 static bool in_motion(const struct plan *plan, int64_t recording)
@@ -124,8 +131,7 @@ static bool in_motion(const struct plan *plan, int64_t recording)
     return false;
 }
 
-/* --- pauses
- * ------------------------------------------------------------------------------------------- */
+/* --- pauses --- */
 
 static void hold(struct plan *plan, int64_t until_ms)
 {
@@ -135,7 +141,7 @@ static void hold(struct plan *plan, int64_t until_ms)
 
 static void probe(struct plan *plan, struct plan_effects *effects)
 {
-    if (plan->probing)
+    if (plan->probing || plan->stopped)
         return;
     plan->probing = true;
     plan->probe_at_ms = 0;
@@ -202,8 +208,7 @@ static void network_is_up(struct plan *plan, struct plan_effects *effects)
     tell(effects, NEWS_NETWORK_UP, 0, "");
 }
 
-/* --- starts
- * ------------------------------------------------------------------------------------------- */
+/* --- starts --- */
 
 static void fetch_what_is_wanted(struct plan *plan, struct plan_effects *effects)
 {
@@ -213,6 +218,8 @@ static void fetch_what_is_wanted(struct plan *plan, struct plan_effects *effects
         if (count == 0)
             continue;
         plan->lanes.lane[i].fetching = true;
+        if (i == LANE_DUE)
+            plan->next_due_ms = 0; /* the answer tells */
         struct plan_effect *effect = emit(effects, EFFECT_FETCH);
         effect->lane = (enum plan_lane)i;
         /* what is in memory already comes back too, and is passed over */
@@ -261,8 +268,7 @@ static void start_what_may_start(struct plan *plan, struct plan_effects *effects
     fetch_what_is_wanted(plan, effects);
 }
 
-/* --- events
- * ------------------------------------------------------------------------------------------- */
+/* --- events --- */
 
 static void fetched(struct plan *plan, const struct plan_event *event)
 {
@@ -273,8 +279,9 @@ static void fetched(struct plan *plan, const struct plan_event *event)
         if (!in_motion(plan, event->fetched.items[i].recording))
             lanes_put(&plan->lanes, event->fetched.lane, &event->fetched.items[i]);
     }
-    if (event->fetched.lane == LANE_DUE)
-        plan->next_due_ms = event->fetched.next_due_ms;
+    /* what was noted while the ledger was asked counts, too */
+    if (event->fetched.lane == LANE_DUE && event->fetched.next_due_ms != 0)
+        note_due(plan, event->fetched.next_due_ms);
 }
 
 static void ready(struct plan *plan, const struct plan_item *item)
@@ -286,6 +293,7 @@ static void ready(struct plan *plan, const struct plan_item *item)
         note_due(plan, item->due_ms);
         return;
     }
+    plan->lanes.lane[LANE_BACK].more = plan->options.back_lane;
     /* Where the ledger may hold some that go before it, a fetch brings it in its turn. */
     bool before_others = lane->count > 0 && item->rank < lane->items[lane->count - 1].rank;
     if (!lane->fetching && (!lane->more || before_others))
@@ -367,6 +375,16 @@ static void ended(struct plan *plan, struct plan_effects *effects, const struct 
         park(plan, effects, &transfer.item, ending->said);
 }
 
+static void drop_parked(struct plan *plan, int64_t recording)
+{
+    for (size_t i = 0; i < plan->parked_count; i++) {
+        if (plan->parked[i].item.recording == recording) {
+            plan->parked[i] = plan->parked[--plan->parked_count];
+            return;
+        }
+    }
+}
+
 /* What was parked on a 403 is held for its owner (the token is good), or goes back to the queue. */
 static void unpark(struct plan *plan, struct plan_effects *effects, bool held)
 {
@@ -434,7 +452,8 @@ static void look_at_the_time(struct plan *plan, struct plan_effects *effects, st
         plan->hold_until_ms = 0;
     if (plan->probe_at_ms != 0 && now.steady_ms >= plan->probe_at_ms)
         probe(plan, effects);
-    if (plan->next_due_ms != 0 && now.wall_ms >= plan->next_due_ms) {
+    if (plan->next_due_ms != 0 &&
+        (now.wall_ms >= plan->next_due_ms || plan->next_due_ms - now.wall_ms > PLAN_FAR_OFF_MS)) {
         plan->next_due_ms = 0;
         plan->lanes.lane[LANE_DUE].more = true;
     }
@@ -469,7 +488,9 @@ void plan_step(struct plan *plan, const struct plan_event *event, struct plan_ti
     effects->count = 0;
     switch (event->kind) {
     case PLAN_START:
-    case PLAN_WAKE:
+        break;
+    case PLAN_WAKE: /* perhaps a little early: then it is set again */
+        plan->woken_at_ms = 0;
         break;
     case PLAN_READY:
         ready(plan, event->item);
@@ -491,6 +512,7 @@ void plan_step(struct plan *plan, const struct plan_event *event, struct plan_ti
         break;
     case PLAN_DROP:
         lanes_drop(&plan->lanes, event->recording);
+        drop_parked(plan, event->recording);
         break;
     case PLAN_CONFIGURED:
         configured(plan, event->options);

@@ -29,6 +29,9 @@ enum {
     PLAN_REASON = 512,        /* bytes of a reason */
 };
 
+/* A due time further off than any delay we set was written under another clock: it is due. */
+#define PLAN_FAR_OFF_MS (INT64_C(8) * 86400000)
+
 /* steady never jumps (pauses, delays inside one run); wall is what is stored and compared across
  * runs. */
 struct plan_time {

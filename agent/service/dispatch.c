@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
@@ -19,15 +20,19 @@
 #include "agent/service/token.h"
 #include "watcher/file_body.h"
 
-enum { FETCH_ROOM = 512, UNREADABLE_AGAIN_MS = 60000, OFFLINE_AGAIN_MS = 15000 };
+enum {
+    READBACK_FIRST_MS = 60000,
+    FETCH_ROOM = 512,
+    UNREADABLE_AGAIN_MS = 60000,
+    OFFLINE_AGAIN_MS = 15000
+};
 
 static struct plan_time now(void)
 {
     return (struct plan_time){.steady_ms = when_steady_ms(), .wall_ms = when_now_ms()};
 }
 
-/* --- transfers
- * ----------------------------------------------------------------------------------------- */
+/* --- transfers --- */
 
 struct transfer {
     struct service *service;
@@ -99,15 +104,27 @@ static void put_off(struct ledger *ledger, int64_t recording, int64_t delay_ms, 
     ledger_job_clear(&job);
 }
 
+/* Only where its folder is there does the absence of a file mean anything. */
+static bool root_is_there(const struct transfer *transfer)
+{
+    struct stat st;
+    const struct folder *folder = folder_of(transfer);
+    if (folder != NULL)
+        return folder_is_there(folder);
+    char *root = mem_bytes_string(transfer->job.path, transfer->job.root_length);
+    bool there = stat(root, &st) == 0 && S_ISDIR(st.st_mode);
+    free(root);
+    return there;
+}
+
 /* The file could not be opened: what that means for the recording. */
 static void body_failed(struct transfer *transfer, struct ledger *ledger, int error)
 {
-    const struct folder *folder = folder_of(transfer);
     char reason[PLAN_REASON];
     switch (error) {
     case -ENOENT:
     case -ENOTDIR:
-        if (folder == NULL || folder_is_there(folder))
+        if (root_is_there(transfer))
             ledger_absent(ledger, transfer->job.path, when_now_ms());
         else
             put_off(ledger, transfer->recording, OFFLINE_AGAIN_MS, "its folder is offline");
@@ -128,11 +145,10 @@ static void resolve_anew(struct transfer *transfer, struct ledger *ledger)
 {
     struct service *service = transfer->service;
     struct ledger_job *job = &transfer->job;
-    const struct folder *folder = folder_of(transfer);
-    const struct watch_config *watch =
-        folder != NULL ? config_watch(service->config, folder->watch_name) : NULL;
-    if (job->digest == service->digest || job->digest == LEDGER_OWNER_GIVEN || job->frozen ||
-        watch == NULL)
+    if (job->digest == service->digest || job->digest == LEDGER_OWNER_GIVEN || job->frozen)
+        return;
+    const struct watch_config *watch = service_watch_of(service, ledger, job->watch);
+    if (watch == NULL)
         return;
     struct resolution resolution;
     service_resolve(service, watch, job->path, job->root_length, &job->identity, job->sha256, NULL,
@@ -172,8 +188,7 @@ static void apply_send(void *ctx, struct ledger *ledger)
     transfer->intended = true;
 }
 
-/* --- the end of a transfer
- * ----------------------------------------------------------------------------- */
+/* --- the end of a transfer --- */
 
 static void tell_not_sent(struct transfer *transfer)
 {
@@ -212,6 +227,8 @@ static void on_upload_done(void *ctx, const struct upload_answer *answer)
     transfer->upload = NULL;
     transfer->body = NULL; /* the uploader has closed it */
     transfer->request_left = answer->request_left;
+    service->bytes_sent += answer->bytes_sent;
+    service->recordings_sent += answer->verdict == VERDICT_ACCEPTED;
     service_moved(service);
     if (answer->verdict == VERDICT_SOURCE_CHANGED) {
         journal_add(service->journal,
@@ -300,8 +317,7 @@ static void begin_send(struct service *service, int64_t recording)
                 &(struct journal_step){apply_send, send_done, free_transfer, transfer});
 }
 
-/* --- moves
- * --------------------------------------------------------------------------------------------- */
+/* --- moves --- */
 
 struct moving {
     struct service *service;
@@ -330,6 +346,8 @@ static void apply_move(void *ctx, struct ledger *ledger)
     moving->attempts = job.attempts;
     if (state_may_move(job.state, moving->move.to))
         ledger_move(ledger, moving->recording, &moving->move, when_now_ms());
+    if (moving->move.to == STATE_UPLOADED)
+        retirement_decide(moving->service, ledger, moving->recording);
     ledger_job_clear(&job);
 }
 
@@ -362,6 +380,8 @@ static void move_done(void *ctx)
     struct moving *moving = ctx;
     if (moving->path != NULL)
         log_move(moving);
+    if (moving->move.to == STATE_UPLOADED)
+        readback_look_within(moving->service->readback, READBACK_FIRST_MS);
     service_moved(moving->service);
     free_moving(moving);
 }
@@ -377,8 +397,7 @@ static void begin_move(struct service *service, const struct plan_effect *effect
                 &(struct journal_step){apply_move, move_done, free_moving, moving});
 }
 
-/* --- fetching
- * ------------------------------------------------------------------------------------------- */
+/* --- fetching --- */
 
 struct fetching {
     struct service *service;
@@ -427,8 +446,7 @@ static void begin_fetch(struct service *service, const struct plan_effect *effec
                 &(struct journal_step){apply_fetch, fetch_done, free_fetching, fetching});
 }
 
-/* --- effects that touch no recording: they wait for the commit of what came before, too
- * ------------------ */
+/* --- effects that touch no recording: they wait for the commit of what came before, too --- */
 
 struct acting {
     struct service *service;
@@ -520,8 +538,7 @@ static void begin_acting(struct service *service, const struct plan_effect *effe
     journal_add(service->journal, &(struct journal_step){NULL, act, free_acting, acting});
 }
 
-/* --- the plan
- * ------------------------------------------------------------------------------------------- */
+/* --- the plan --- */
 
 static void carry_out(struct service *service, const struct plan_effect *effect)
 {

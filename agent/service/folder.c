@@ -20,6 +20,9 @@
 
 enum { SWEEP = 256 };
 
+/* A single look is looked at once: a year is longer than any bulk run. */
+#define NEVER_MS (INT64_C(365) * 86400000)
+
 /* One file on its way into the ledger. */
 struct intake {
     struct folder *folder;
@@ -119,8 +122,7 @@ static void finish(struct intake *intake)
     free_if_over(folder);
 }
 
-/* --- judging what a scan meets
- * ------------------------------------------------------------------------ */
+/* --- judging what a scan meets --- */
 
 static void see(struct folder *folder, int64_t recording)
 {
@@ -212,8 +214,7 @@ static void on_judge(void *ctx, struct watch_entry *entries, size_t count)
     }
 }
 
-/* --- a finished file
- * ---------------------------------------------------------------------------------- */
+/* --- a finished file --- */
 
 static bool stood_before_start(struct folder *folder, struct ledger *ledger,
                                const struct watch_finding *finding)
@@ -314,8 +315,7 @@ static void on_finished(void *ctx, const struct watch_finding *finding)
     service_moved(folder->service);
 }
 
-/* --- a fingerprinted file
- * ------------------------------------------------------------------------------ */
+/* --- a fingerprinted file --- */
 
 static void apply_admit(void *ctx, struct ledger *ledger)
 {
@@ -329,6 +329,8 @@ static void apply_admit(void *ctx, struct ledger *ledger)
     int64_t now_ms = when_now_ms();
     ledger_admit(ledger, &file, intake->sha256, now_ms, &admission);
     intake->known = admission.kind == ADMIT_KNOWN;
+    if (admission.kind == ADMIT_DUPLICATE)
+        retirement_decide(service, ledger, admission.recording);
     if (admission.kind != ADMIT_RESOLVE || watch == NULL)
         return;
     struct resolution resolution;
@@ -372,8 +374,7 @@ static void on_fingerprinted(void *ctx, const struct watch_fingerprint *fingerpr
     }
 }
 
-/* --- absence
- * ------------------------------------------------------------------------------------------ */
+/* --- absence --- */
 
 bool folder_is_there(const struct folder *folder)
 {
@@ -466,8 +467,7 @@ static void on_scanned(void *ctx, const struct watch_scan *scan)
     close_if_done(folder);
 }
 
-/* --- the first scan
- * ------------------------------------------------------------------------------------ */
+/* --- the first scan --- */
 
 static void apply_first_scan(void *ctx, struct ledger *ledger)
 {
@@ -506,8 +506,7 @@ static void on_first_scan_judged(void *ctx)
                                                                  first_scan_dropped, folder});
 }
 
-/* --- state
- * -------------------------------------------------------------------------------------------- */
+/* --- state --- */
 
 static void on_state_changed(void *ctx, const struct watch_state *state)
 {
@@ -536,8 +535,7 @@ static void on_state_changed(void *ctx, const struct watch_state *state)
                     NULL);
 }
 
-/* --- opening and closing
- * ------------------------------------------------------------------------------- */
+/* --- opening and closing --- */
 
 static void options_of(const struct watch_config *watch, const char *root, bool events,
                        struct watch_options *options)
@@ -679,7 +677,7 @@ void folder_open_look(struct service *service, const struct watch_config *watch,
     char *glob = only != NULL ? glob_of_name(only) : NULL;
     const char *const include[] = {glob};
     options_of(watch, root, false, &options);
-    options.rescan_ms = INT64_MAX / 4;
+    options.rescan_ms = NEVER_MS;
     if (only != NULL) {
         options.include = include;
         options.include_count = 1;

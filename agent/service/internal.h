@@ -11,6 +11,7 @@
 #include "agent/plan/plan.h"
 #include "agent/service/journal.h"
 #include "agent/service/service.h"
+#include "agent/service/throughput.h"
 #include "uploader/uploader.h"
 #include "watcher/watcher.h"
 
@@ -18,6 +19,8 @@ struct bulk;
 struct transfer;
 struct side_files;
 struct requests;
+struct retirements;
+struct readback;
 
 /* One folder that is looked at: a watch of the configuration, or a single look of a bulk run. */
 struct folder {
@@ -63,6 +66,8 @@ struct service {
     struct bulk *bulks;
     struct side_files *side_files;
     struct requests *requests;
+    struct retirements *retirements;
+    struct readback *readback;
 
     uv_timer_t wake, status_timer, bulk_timer, end_timer;
     uv_signal_t on_term, on_int, on_hup;
@@ -70,6 +75,9 @@ struct service {
 
     int64_t started_ms;
     char *status_path;
+    struct throughput throughput;
+    uint64_t bytes_sent,
+        recordings_sent; /* by transfers that are over; recordings: accepted ones */
     char *last_error;
     int64_t last_error_ms;
     bool status_dirty;
@@ -80,8 +88,7 @@ struct service {
     int open_parts; /* that still have to close before the loop ends */
 };
 
-/* --- folder.c: intake
- * --------------------------------------------------------------------------------- */
+/* --- folder.c: intake --- */
 
 /* Starts to look at a folder: a watch of the configuration. */
 void folder_open_watch(struct service *service, const struct watch_config *watch);
@@ -98,21 +105,26 @@ struct folder *folder_of_ledger_watch(struct service *service, int64_t watch);
  * mean anything. */
 bool folder_is_there(const struct folder *folder);
 
-/* --- resolve.c
- * ---------------------------------------------------------------------------------------- */
+/* --- resolve.c --- */
 
 /* Applies the rules of a watch to a file. `owner` as in rules_resolve. Clear with resolution_clear.
  */
 void service_resolve(struct service *service, const struct watch_config *watch, const char *path,
                      size_t root_length, const struct file_identity *identity,
                      const uint8_t *sha256, const char *owner, struct resolution *resolution);
+/* The watch of the configuration with this ledger id, looked at now or not; NULL: there is none any
+ * more. */
+const struct watch_config *service_watch_of(const struct service *service, struct ledger *ledger,
+                                            int64_t watch);
+/* The settings of a watch of the ledger, NULL: it is not in the configuration any more. */
+const struct watch_config *service_watch(const struct service *service, struct ledger *ledger,
+                                         int64_t watch);
 /* Earliest upload (wall ms) that the watch's delay allows; 0: at once. */
 int64_t service_not_before(const struct watch_config *watch, const struct file_identity *identity);
 /* Computes `digest` anew and, if it changed, resolves what is held under another one. */
 void service_redigest(struct service *service);
 
-/* --- dispatch.c: what the plan wants
- * ------------------------------------------------------------------- */
+/* --- dispatch.c: what the plan wants --- */
 
 void service_plan(struct service *service, const struct plan_event *event);
 void service_plan_simple(struct service *service, enum plan_event_kind kind);
@@ -125,8 +137,7 @@ void service_each_transfer(struct service *service,
                            void *ctx);
 void service_abort_transfers(struct service *service);
 
-/* --- bulk.c
- * ------------------------------------------------------------------------------------------- */
+/* --- bulk.c --- */
 
 /* The last call has `ended`; its `progress` is NULL if the service stopped before the run was over.
  */
@@ -142,30 +153,47 @@ void bulk_folder_closed(struct bulk *bulk);
 /* Ends all, as they stand. */
 void bulk_stop_all(struct service *service);
 
-/* --- status_file.c
- * ------------------------------------------------------------------------------------ */
+/* --- status_file.c --- */
 
 /* Something moved: status.json is written within a second. */
 void service_moved(struct service *service);
 void service_write_status(struct service *service, bool running);
 void service_note_error(struct service *service, const char *path, const char *reason);
 
-/* --- side_files.c: token and tables
- * ------------------------------------------------------------------- */
+/* --- side_files.c: token and tables --- */
 
 struct side_files *side_files_new(struct service *service);
 /* Looks at the files that the present configuration names. */
 void side_files_configure(struct side_files *files);
 void side_files_close(struct side_files *files);
 
-/* --- requests.c: what `once` and `retry` hand over
- * ------------------------------------------------------ */
+/* --- requests.c: what `once` and `retry` hand over --- */
 
 struct requests *requests_new(struct service *service);
 void requests_close(struct requests *requests);
 
-/* --- service.c
- * ---------------------------------------------------------------------------------------- */
+/* --- retirement.c: after_upload --- */
+
+struct retirements *retirements_new(struct service *service);
+/* In a transaction: `recording` is uploaded, or has one path more; its paths become due as their
+ * watches say. */
+void retirement_decide(struct service *service, struct ledger *ledger, int64_t recording);
+void retirements_look_soon(struct service *service);
+/* Begins nothing more. */
+void retirements_stop(struct retirements *retirements);
+bool retirements_are_idle(const struct retirements *retirements);
+void retirements_close(struct retirements *retirements);
+
+/* --- readback.c: whether Chorus has processed what it accepted --- */
+
+struct readback *readback_new(struct service *service);
+/* Something may be due in so long. */
+void readback_look_within(struct readback *readback, int64_t ms);
+void readback_stop(struct readback *readback);
+bool readback_is_idle(const struct readback *readback);
+void readback_close(struct readback *readback);
+
+/* --- service.c --- */
 
 /* Ends the service with this code. */
 void service_end(struct service *service, int exit_code);

@@ -53,8 +53,7 @@ static void refuse(const struct requests *requests, const char *name, const char
     cJSON_Delete(result);
 }
 
-/* --- once
- * ---------------------------------------------------------------------------------------------- */
+/* --- once --- */
 
 static void on_bulk_report(void *ctx, const struct bulk_progress *progress, bool ended)
 {
@@ -90,8 +89,7 @@ static void start_once(struct requests *requests, const char *name, const cJSON 
     }
 }
 
-/* --- retry
- * --------------------------------------------------------------------------------------------- */
+/* --- retry --- */
 
 static void apply_retry(void *ctx, struct ledger *ledger)
 {
@@ -124,8 +122,7 @@ static void start_retry(struct requests *requests, const char *name, const cJSON
                 &(struct journal_step){apply_retry, retry_done, free_request, request});
 }
 
-/* --- the folder
- * ------------------------------------------------------------------------------------------ */
+/* --- the folder --- */
 
 static void take(struct requests *requests, const char *name)
 {

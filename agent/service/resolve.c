@@ -24,6 +24,35 @@ void service_resolve(struct service *service, const struct watch_config *watch, 
     rules_resolve(watch->rules, service->tables, &facts, owner, NULL, NULL, resolution);
 }
 
+const struct watch_config *service_watch_of(const struct service *service, struct ledger *ledger,
+                                            int64_t watch)
+{
+    char *name, *path;
+    const struct watch_config *found = NULL;
+    if (ledger_watch_names(ledger, watch, &name, &path))
+        found = config_watch(service->config, name);
+    if (found != NULL && strcmp(found->path, path) != 0)
+        found = NULL;
+    free(name);
+    free(path);
+    return found;
+}
+
+const struct watch_config *service_watch(const struct service *service, struct ledger *ledger,
+                                         int64_t watch)
+{
+    char *name, *path;
+    if (!ledger_watch_by_id(ledger, watch, &name, &path))
+        return NULL;
+    const struct watch_config *found = config_watch(service->config, name);
+    if (found != NULL && strcmp(found->path, path) != 0)
+        found =
+            NULL; /* another folder bears the name now: its rules are not for this one's files */
+    free(name);
+    free(path);
+    return found;
+}
+
 int64_t service_not_before(const struct watch_config *watch, const struct file_identity *identity)
 {
     return watch->delay_ms > 0 ? identity->mtime_ns / 1000000 + watch->delay_ms : 0;
@@ -32,6 +61,7 @@ int64_t service_not_before(const struct watch_config *watch, const struct file_i
 /* A walk over what is held, a few recordings a transaction. */
 struct walk {
     struct service *service;
+    uint64_t digest; /* as it was when the walk began */
     int64_t after;
     size_t count;
 };
@@ -41,9 +71,7 @@ static void resolve_held(struct service *service, struct ledger *ledger, int64_t
     struct ledger_job job;
     if (ledger_job(ledger, recording, &job) != 0)
         return;
-    const struct folder *folder = folder_of_ledger_watch(service, job.watch);
-    const struct watch_config *watch =
-        folder != NULL ? config_watch(service->config, folder->watch_name) : NULL;
+    const struct watch_config *watch = service_watch_of(service, ledger, job.watch);
     if (watch != NULL && job.path != NULL) {
         struct resolution resolution;
         service_resolve(service, watch, job.path, job.root_length, &job.identity, job.sha256, NULL,
@@ -82,7 +110,14 @@ static void walk_on(void *ctx)
     struct walk *walk = ctx;
     struct service *service = walk->service;
     service_moved(service);
-    if (walk->count > 0 && !service->stopping) {
+    bool over = walk->count == 0;
+    if (over && walk->digest != service->digest) {
+        /* it changed under way: what was passed before that is passed again */
+        walk->digest = service->digest;
+        walk->after = 0;
+        over = false;
+    }
+    if (!over && !service->stopping) {
         journal_add(service->journal,
                     &(struct journal_step){apply_walk, walk_on, walk_dropped, walk});
         return;
@@ -106,10 +141,10 @@ void service_redigest(struct service *service)
 {
     service->digest = digest_now(service);
     if (service->walking_held)
-        return; /* the walk under way goes by the new digest; what it has passed, the next one takes
-                 */
+        return; /* the walk under way goes by the new digest, and begins again at its end */
     struct walk *walk = mem_zalloc(sizeof *walk);
     walk->service = service;
+    walk->digest = service->digest;
     service->walking_held = true;
     journal_add(service->journal, &(struct journal_step){apply_walk, walk_on, walk_dropped, walk});
 }

@@ -24,8 +24,7 @@
 
 enum { END_LOOK_MS = 10, END_AT_MOST_MS = 4000 };
 
-/* --- starting
- * ------------------------------------------------------------------------------------------- */
+/* --- starting --- */
 
 static struct plan_options plan_options_of(const struct config *config)
 {
@@ -146,8 +145,7 @@ static int open_uploader(struct service *service)
     return error == -EINVAL ? EX_CONFIG : EX_SOFTWARE;
 }
 
-/* --- reading the configuration again
- * ---------------------------------------------------------------------- */
+/* --- reading the configuration again --- */
 
 static void keep_text(const char *key, char **now, char **before)
 {
@@ -241,8 +239,7 @@ static void on_hup(uv_signal_t *handle, int signal)
     service_moved(service);
 }
 
-/* --- ending
- * --------------------------------------------------------------------------------------------- */
+/* --- ending --- */
 
 void service_part_closed(void *ctx)
 {
@@ -269,6 +266,8 @@ static void end_last_parts(struct service *service)
     service->open_parts += 2;
     uploader_close(service->uploader, service_part_closed, service);
     journal_close(service->journal, service_part_closed, service);
+    retirements_close(service->retirements);
+    readback_close(service->readback);
     close_timers(service);
 }
 
@@ -285,6 +284,8 @@ static void on_end_timer(uv_timer_t *timer)
 {
     struct service *service = timer->data;
     bool quiet = service->transfer_count == 0 && service->open_parts == 0 &&
+                 retirements_are_idle(service->retirements) &&
+                 readback_is_idle(service->readback) &&
                  (journal_is_idle(service->journal) || journal_in_trouble(service->journal));
     if (!service->ending && quiet)
         end_last_parts(service);
@@ -304,6 +305,8 @@ void service_end(struct service *service, int exit_code)
     bulk_stop_all(service);
     requests_close(service->requests);
     side_files_close(service->side_files);
+    retirements_stop(service->retirements);
+    readback_stop(service->readback);
     for (struct folder *f = service->folders; f != NULL; f = f->next)
         folder_close(f);
     service_abort_transfers(service);
@@ -318,8 +321,7 @@ static void on_stop_signal(uv_signal_t *handle, int signal)
     service_end(service, once ? EX_TEMPFAIL : 0);
 }
 
-/* --- running
- * -------------------------------------------------------------------------------------------- */
+/* --- running --- */
 
 static void on_bulk_report(void *ctx, const struct bulk_progress *progress, bool ended)
 {
@@ -371,6 +373,8 @@ static void start_parts(struct service *service)
     service->tables = config_new_tables(service->config);
     service->side_files = side_files_new(service);
     service->requests = requests_new(service);
+    service->retirements = retirements_new(service);
+    service->readback = readback_new(service);
     service_redigest(service);
     service_read_token(service);
     service_plan_simple(service, PLAN_START);
@@ -419,6 +423,16 @@ static int run_loop(struct service *service)
     return service->exit_code;
 }
 
+/* One thread a watch, so that a mount that hangs stalls its own watch and nothing else, and some to
+ * spare. */
+static void size_pool(const struct config *config)
+{
+    char text[16];
+    size_t threads = config->watch_count + 4;
+    snprintf(text, sizeof text, "%zu", threads < 256 ? threads : 256);
+    setenv("UV_THREADPOOL_SIZE", text, 0);
+}
+
 int service_run(struct config *config, int lock_fd, const struct service_options *options)
 {
     struct service *service = mem_zalloc(sizeof *service);
@@ -429,6 +443,7 @@ int service_run(struct config *config, int lock_fd, const struct service_options
     service->status_path = service_status_path(config);
     name_host(service);
     signal(SIGPIPE, SIG_IGN);
+    size_pool(config);
     uv_loop_init(&service->loop);
     int code = open_ledger(service);
     if (code == 0 && (code = open_uploader(service)) != 0)

@@ -40,6 +40,27 @@ static void add_transfer(void *ctx, const char *path, uint64_t sent, uint64_t si
     cJSON_AddItemToArray(ctx, item);
 }
 
+static void add_sent(void *ctx, const char *path, uint64_t sent, uint64_t size)
+{
+    (void)path;
+    (void)size;
+    *(uint64_t *)ctx += sent;
+}
+
+static void add_throughput(struct service *service, cJSON *root)
+{
+    uint64_t bytes = service->bytes_sent;
+    double bytes_per_s, recordings_per_min;
+    int64_t now_ms = when_steady_ms();
+    service_each_transfer(service, add_sent, &bytes);
+    throughput_note(&service->throughput, now_ms, bytes, service->recordings_sent);
+    throughput_of(&service->throughput, now_ms, &bytes_per_s, &recordings_per_min);
+    cJSON *item = cJSON_AddObjectToObject(root, "throughput");
+    cJSON_AddNumberToObject(item, "bytes_per_s", (double)(int64_t)bytes_per_s);
+    cJSON_AddNumberToObject(item, "recordings_per_min",
+                            (double)(int64_t)(recordings_per_min + 0.5));
+}
+
 struct naming {
     cJSON *array;
     const struct folder *folder;
@@ -100,6 +121,7 @@ static char *status_text(struct service *service, bool running)
     add_time(root, "since", service->started_ms);
     add_time(root, "written_at", when_now_ms());
     service_each_transfer(service, add_transfer, cJSON_AddArrayToObject(root, "in_flight"));
+    add_throughput(service, root);
     add_folders(service, root);
     cJSON_AddNumberToObject(root, "window", plan_window(service->plan));
     const char *paused = journal_in_trouble(service->journal) ? "the ledger cannot be written"

@@ -157,7 +157,7 @@ class Agent:
     def list(self, *arguments):
         """The recordings, one dict a path."""
         done = self.run("list", "--json", *arguments, check=0)
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return [json.loads(line) for line in done.stdout.split("\n") if line]
 
     def find(self, path):
         """The list's object for a path (or a name in the default folder)."""

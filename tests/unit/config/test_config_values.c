@@ -51,8 +51,8 @@ static void sizes(void **state)
         uint64_t bytes;
     } good[] = {
         {"0", 0}, {"44", 44}, {"10k", 10240}, {"3M", 3145728}, {"2G", UINT64_C(2147483648)}};
-    static const char *const bad[] = {"",    "k",   "-1", "1K",   "1m",
-                                      "1kB", "1 k", "1T", "1.5k", "999999999999999G"};
+    static const char *const bad[] = {
+        "", "k", "-1", "1K", "1m", "1kB", "1 k", "1T", "1.5k", "999999999999999G", "8589934592G"};
     (void)state;
     uint64_t bytes = 7;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {

@@ -219,6 +219,18 @@ static void what_finds_no_owner_is_held(void **state)
     expect_held(fixture, "a\nb.wav", "owner \"a\\x0ab\" is no e-mail address (rule 1, owner)");
 }
 
+/* A person mends one thing after the other; the owner comes first. */
+static void the_first_reason_stands(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(compile_one(fixture, (struct rule_source){.title = "t",
+                                                          .owner = "{stem|agents}",
+                                                          .name = "{stem|reclog}",
+                                                          .meeting_id = "{stem|reclog}"}));
+    expect_held(fixture, "x.wav", "table agents has no row for x (rule t, owner)");
+    assert_non_null(strstr(fixture->heard, "held: table reclog has no row for x (rule t, name)"));
+}
+
 static void tables_may_be_chained(void **state)
 {
     struct fixture *fixture = *state;
@@ -474,6 +486,15 @@ static void a_pattern_that_costs_too_much_holds_one_recording(void **state)
                 "(?<phone>\\d{6,15})(?:-all)?\\.(?:wav|mp3|ogg)$",
             .owner = "a@example.com"}));
     assert_int_equal(resolve(fixture, path)->outcome, RESOLVED);
+    /* Nor is a long name that it does not match, although it tries every way. */
+    memset(path, '_', 240);
+    strcpy(path + 240, "5550351410.mp3");
+    assert_true(compile_one(
+        fixture, (struct rule_source){
+                     .pattern = "^(?<a>[^/]*)_(?<b>[^/]*)_(?<phone>\\d{6,15})\\.(?:wav|ogg|mp4)$",
+                     .owner = "a@example.com"}));
+    resolve(fixture, path);
+    assert_memory_equal(fixture->resolution.reason, "no rule matches", 15);
     free(path);
 }
 
@@ -528,6 +549,7 @@ int main(void)
         TEST(a_call_finds_its_owner),
         TEST(the_first_rule_that_matches_decides),
         TEST(what_finds_no_owner_is_held),
+        TEST(the_first_reason_stands),
         TEST(tables_may_be_chained),
         TEST(a_look_up_holds_only_what_needs_it),
         TEST(the_template_of_the_meeting_id_decides_its_kind),

@@ -212,6 +212,20 @@ static void bad_rows_cost_themselves_only(void **state)
     expect(fixture, "c", "y@a.de");
 }
 
+/* Or a slip at the top would swallow the table up to the next quote. */
+static void a_quote_may_stay_open_for_some_lines_only(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[4096] = "\"a\n";
+    for (int i = 0; i < 70; i++)
+        sprintf(text + strlen(text), "k%d,v\n", i);
+    strcat(text, "z\",x\n");
+    assert_int_equal(load(fixture, text), 0);
+    expect_told(fixture, "line 1: a quote is not closed");
+    expect_told(fixture, "line 72: a quote inside a field");
+    assert_int_equal(table_set_rows(fixture->tables, 0), 70);
+}
+
 static void many_bad_rows_are_counted(void **state)
 {
     struct fixture *fixture = *state;
@@ -336,6 +350,7 @@ int main(void)
         TEST(what_programs_put_around_rows_is_tolerated),
         TEST(a_last_row_without_line_end_is_not_used),
         TEST(bad_rows_cost_themselves_only),
+        TEST(a_quote_may_stay_open_for_some_lines_only),
         TEST(many_bad_rows_are_counted),
         TEST(rows_that_disagree_find_nothing),
         TEST(a_broken_version_leaves_the_old_one_in_force),

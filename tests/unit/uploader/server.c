@@ -12,27 +12,31 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+struct text {
+    char *bytes; /* ended by NUL */
+    size_t size, room;
+};
+
 struct server {
     int listener, port;
     int wake[2];
     server_script script;
     pthread_t thread;
-    int connections, heads, bodies, keyless;
-    size_t head_at, body_at, body_size; /* in seen: of the last request */
-    char *seen;                         /* everything, ended by NUL */
-    size_t seen_size, seen_room;
+    int connections, heads_seen, bodies, keyless;
+    struct text heads, body; /* all heads, the last body */
+    size_t head_at;          /* in heads: the last one */
 };
 
-static void note(struct server *server, const char *bytes, size_t n)
+static void note(struct text *text, const char *bytes, size_t n)
 {
-    if (server->seen_size + n + 1 > server->seen_room) {
-        server->seen_room = 2 * (server->seen_room + n) + 4096;
-        server->seen = realloc(server->seen, server->seen_room);
-        assert(server->seen != NULL);
+    if (text->size + n + 1 > text->room) {
+        text->room = 2 * (text->room + n) + 4096;
+        text->bytes = realloc(text->bytes, text->room);
+        assert(text->bytes != NULL);
     }
-    memcpy(server->seen + server->seen_size, bytes, n);
-    server->seen_size += n;
-    server->seen[server->seen_size] = '\0';
+    memcpy(text->bytes + text->size, bytes, n);
+    text->size += n;
+    text->bytes[text->size] = '\0';
 }
 
 static void serve(struct server *server)
@@ -74,7 +78,8 @@ struct server *server_start(server_script script)
     rc |= getsockname(server->listener, (struct sockaddr *)&address, &size);
     rc |= pipe(server->wake);
     server->port = ntohs(address.sin_port);
-    note(server, "", 0);
+    note(&server->heads, "", 0);
+    note(&server->body, "", 0);
     rc |= pthread_create(&server->thread, NULL, run, server);
     assert(rc == 0);
     (void)rc;
@@ -94,7 +99,8 @@ void server_stop(struct server *server)
 
 void server_free(struct server *server)
 {
-    free(server->seen);
+    free(server->heads.bytes);
+    free(server->body.bytes);
     free(server);
 }
 
@@ -110,7 +116,7 @@ int server_connections(const struct server *server)
 
 int server_heads(const struct server *server)
 {
-    return server->heads;
+    return server->heads_seen;
 }
 
 int server_bodies(const struct server *server)
@@ -126,15 +132,14 @@ int server_keyless(const struct server *server)
 bool server_head(struct server *server, int fd)
 {
     char c = 0;
-    size_t at = server->seen_size;
+    struct text *heads = &server->heads;
+    size_t at = heads->size;
     while (recv(fd, &c, 1, 0) == 1) {
-        note(server, &c, 1);
-        size_t n = server->seen_size - at;
-        if (n >= 4 && memcmp(server->seen + server->seen_size - 4, "\r\n\r\n", 4) == 0) {
-            server->heads++;
+        note(heads, &c, 1);
+        if (heads->size - at >= 4 && memcmp(heads->bytes + heads->size - 4, "\r\n\r\n", 4) == 0) {
+            server->heads_seen++;
             server->head_at = at;
-            server->body_at = server->seen_size;
-            server->body_size = 0;
+            server->body.size = 0;
             return true;
         }
     }
@@ -143,27 +148,31 @@ bool server_head(struct server *server, int fd)
 
 static size_t content_length(const struct server *server)
 {
-    const char *field = strcasestr(server->seen + server->head_at, "\r\nContent-Length:");
+    const char *field = strcasestr(server->heads.bytes + server->head_at, "\r\nContent-Length:");
     return field == NULL ? 0 : (size_t)strtoull(field + 17, NULL, 10);
+}
+
+static bool has_key(const struct text *body)
+{
+    static const char key[] = "form-data; name=\"meeting_id\"\r\n\r\nsha256-abc\r\n";
+    return memmem(body->bytes, body->size, key, sizeof(key) - 1) != NULL;
 }
 
 void server_body(struct server *server, int fd, size_t at_most)
 {
     char buffer[65536];
+    struct text *body = &server->body;
     size_t length = content_length(server);
-    while (server->body_size < length && server->body_size < at_most) {
-        size_t want = length - server->body_size;
+    while (body->size < length && body->size < at_most) {
+        size_t want = length - body->size;
         ssize_t n = recv(fd, buffer, want < sizeof(buffer) ? want : sizeof(buffer), 0);
         if (n <= 0)
             return;
-        note(server, buffer, (size_t)n);
-        server->body_size += (size_t)n;
+        note(body, buffer, (size_t)n);
     }
-    if (length > 0 && server->body_size == length) {
-        static const char key[] = "form-data; name=\"meeting_id\"\r\n\r\nsha256-abc\r\n";
+    if (length > 0 && body->size == length) {
         server->bodies++;
-        server->keyless +=
-            memmem(server->seen + server->body_at, length, key, sizeof(key) - 1) == NULL;
+        server->keyless += !has_key(body);
     }
 }
 
@@ -211,16 +220,32 @@ void server_wait_for_end(int fd)
 
 const char *server_last_head(const struct server *server)
 {
-    return server->seen + server->head_at;
+    return server->heads.bytes + server->head_at;
 }
 
 const char *server_last_body(const struct server *server, size_t *size)
 {
-    *size = server->body_size;
-    return server->seen + server->body_at;
+    *size = server->body.size;
+    return server->body.bytes;
+}
+
+static int count(const struct text *in, const char *text)
+{
+    int found = 0;
+    const char *at = in->bytes, *end = in->bytes + in->size;
+    while ((at = memmem(at, (size_t)(end - at), text, strlen(text))) != NULL) {
+        found++;
+        at += strlen(text);
+    }
+    return found;
+}
+
+int server_heads_with(const struct server *server, const char *text)
+{
+    return count(&server->heads, text);
 }
 
 bool server_saw(const struct server *server, const char *text)
 {
-    return memmem(server->seen, server->seen_size, text, strlen(text)) != NULL;
+    return count(&server->heads, text) > 0 || count(&server->body, text) > 0;
 }

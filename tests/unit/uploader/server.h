@@ -35,6 +35,7 @@ int server_bodies(const struct server *server);  /* whole ones */
 int server_keyless(const struct server *server); /* whole bodies without a meeting_id */
 const char *server_last_head(const struct server *server);
 const char *server_last_body(const struct server *server, size_t *size);
-bool server_saw(const struct server *server, const char *text); /* anywhere in what was read */
+bool server_saw(const struct server *server, const char *text); /* in any head, or the last body */
+int server_heads_with(const struct server *server, const char *text); /* times in all heads */
 
 #endif

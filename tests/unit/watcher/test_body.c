@@ -225,6 +225,28 @@ static void stamps_beyond_nanoseconds_saturate(void **state)
     assert_true(identity.ctime_ns == INT64_MIN);
 }
 
+static void each_part_of_an_identity_counts(void **state)
+{
+    (void)state;
+    const struct file_identity one = {1, 2, 3, 4, 5};
+    struct file_identity other = one;
+    assert_true(file_identity_equal(&one, &other));
+    other.dev++;
+    assert_false(file_identity_equal(&one, &other));
+    other = one;
+    other.ino++;
+    assert_false(file_identity_equal(&one, &other));
+    other = one;
+    other.size++;
+    assert_false(file_identity_equal(&one, &other));
+    other = one;
+    other.mtime_ns++;
+    assert_false(file_identity_equal(&one, &other));
+    other = one;
+    other.ctime_ns++;
+    assert_false(file_identity_equal(&one, &other));
+}
+
 #define body_test(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
 
 int main(void)
@@ -239,6 +261,7 @@ int main(void)
         body_test(wrong_bytes_under_the_right_identity_are_found),
         body_test(a_rename_and_an_unlink_do_not_disturb),
         cmocka_unit_test(sha256_of_known_bytes),
+        cmocka_unit_test(each_part_of_an_identity_counts),
         cmocka_unit_test(stamps_beyond_nanoseconds_saturate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

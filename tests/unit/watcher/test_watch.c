@@ -2,12 +2,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -171,6 +173,26 @@ static void the_fingerprint_is_that_of_the_bytes(void **state)
     assert_int_equal(f->printed_count, 1);
 }
 
+static void a_fingerprint_goes_on_where_its_last_slice_ended(void **state)
+{
+    struct folder *f = *state;
+    static unsigned char zeros[1 << 20];
+    uint8_t expected[32];
+    struct digest *digest = digest_new();
+    for (int i = 0; i < 40; i++) { /* two slices and a half */
+        assert_int_equal(digest_update(digest, zeros, sizeof zeros), 0);
+    }
+    assert_int_equal(digest_final(digest, expected), 0);
+    digest_free(digest);
+    put(f, "great.mp3", "");
+    assert_int_equal(truncate(at(f, "great.mp3"), 40 << 20), 0);
+    f->fingerprint = true;
+    begin(f);
+    folder_until(f, printed);
+    assert_int_equal(f->printed.result, WATCH_FINGERPRINT_TAKEN);
+    assert_memory_equal(f->printed.sha256, expected, 32);
+}
+
 /* Several slices, and looks at others in between. */
 static void a_great_file_does_not_hold_up_others(void **state)
 {
@@ -189,8 +211,9 @@ static void a_great_file_does_not_hold_up_others(void **state)
     struct watch_counts counts;
     watch_get_counts(f->watch, &counts);
     assert_int_equal(counts.hashing, 1);
-    assert_int_equal(truncate(at(f, "great.mp3"), 10), 0);
-    watch_look_again(f->watch, "great.mp3");
+    int fd = open(at(f, "great.mp3"), O_WRONLY | O_APPEND);
+    assert_int_equal(write(fd, "more", 4), 4); /* the reading would not come to that for minutes */
+    close(fd);
     folder_until(f, printed);
     assert_int_equal(f->printed.result, WATCH_FINGERPRINT_CHANGED);
     await(f, 3);
@@ -384,6 +407,10 @@ static void only_regular_files_of_this_folder(void **state)
     assert_int_equal(symlink(secret, at(f, "link.wav")), 0);
     assert_int_equal(symlink(outside, at(f, "folder-link")), 0);
     assert_int_equal(mkfifo(at(f, "fifo.wav"), 0600), 0);
+    pid_t writer = fork();
+    if (writer == 0) {
+        _exit(open(at(f, "fifo.wav"), O_WRONLY) < 0); /* waits for a reader: never us */
+    }
     assert_int_equal(mkdir(at(f, "directory.wav"), 0700), 0);
     assert_int_equal(mkdir(at(f, ".hidden"), 0700), 0);
     put(f, ".hidden/a.wav", "x");
@@ -396,6 +423,9 @@ static void only_regular_files_of_this_folder(void **state)
     folder_for(f, 300);
     assert_int_equal(f->told_count, 1);
     assert_int_equal(f->judged, 1);
+    assert_int_equal(waitpid(writer, NULL, WNOHANG), 0);
+    kill(writer, SIGKILL);
+    waitpid(writer, NULL, 0);
     unlink(secret);
     rmdir(outside);
 }
@@ -493,6 +523,7 @@ int main(void)
         watch_test(an_append_after_the_close_is_another_version),
         watch_test(a_finished_file_that_changes_settles_again),
         watch_test(the_fingerprint_is_that_of_the_bytes),
+        watch_test(a_fingerprint_goes_on_where_its_last_slice_ended),
         watch_test(a_great_file_does_not_hold_up_others),
         watch_test(a_fingerprint_of_what_is_not_finished_is_answered),
         watch_test(a_removed_file_is_gone),

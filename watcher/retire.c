@@ -1,0 +1,337 @@
+#include "watcher/retire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "watcher/beneath.h"
+#include "watcher/digest.h"
+
+#define PRIVATE_FOLDER ".chorus-agent"
+/* More, and a folder full of namesakes costs seconds a file. */
+enum { MOST_NAMES = 9999, BLOCK = 1 << 18, NAME_ROOM = 300, PRIVATE_NAME_ROOM = 64 };
+
+/* What one retirement has open; -1: nothing. */
+struct work {
+    const struct retirement *what;
+    int root, parent, private;
+    const char *name; /* the file's, in parent */
+    char private_name[PRIVATE_NAME_ROOM];
+    int error;
+};
+
+static enum retire_result fail(struct work *work, int error)
+{
+    work->error = error;
+    return RETIRE_FAILED;
+}
+
+/* --- the folders --- */
+
+static int open_parent(struct work *work)
+{
+    const char *slash = strrchr(work->what->path, '/');
+    work->name = slash != NULL ? slash + 1 : work->what->path;
+    size_t n = slash != NULL ? (size_t)(slash - work->what->path) : 0;
+    char *folder = strndup(work->what->path, n);
+    if (folder == NULL)
+        return -ENOMEM;
+    work->parent = beneath_open(work->root, folder, O_DIRECTORY);
+    free(folder);
+    return work->parent < 0 ? work->parent : 0;
+}
+
+static int open_private(struct work *work)
+{
+    if (mkdirat(work->root, PRIVATE_FOLDER, 0700) == 0)
+        fsync(work->root);
+    else if (errno != EEXIST)
+        return -errno;
+    work->private = beneath_open(work->root, PRIVATE_FOLDER, O_DIRECTORY);
+    if (work->private < 0)
+        return work->private;
+    /* the same name at every try, so that a try after a crash finds the file */
+    const uint8_t *s = work->what->sha256;
+    snprintf(work->private_name, sizeof work->private_name, "%02x%02x%02x%02x%02x%02x%02x%02x-%llu",
+             s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7],
+             (unsigned long long)work->what->identity.ino);
+    return 0;
+}
+
+/* --- what stands there --- */
+
+/* ctime aside: our own rename moved it. */
+static bool is_same_file(const struct retirement *what, const struct stat *st)
+{
+    struct file_identity identity;
+    file_identity_of(st, &identity);
+    identity.ctime_ns = what->identity.ctime_ns;
+    return S_ISREG(st->st_mode) && file_identity_equal(&identity, &what->identity);
+}
+
+static bool has_writer(int fd)
+{
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) != 0)
+        return errno == EAGAIN;
+    fcntl(fd, F_SETLEASE, F_UNLCK);
+    return false;
+}
+
+/* 0: these bytes; 1: others; negative errno. */
+static int compare_bytes(int fd, const uint8_t sha256[32])
+{
+    uint8_t found[32];
+    struct digest *digest = digest_new();
+    char *block = malloc(BLOCK);
+    ssize_t n = -1;
+    int error = digest == NULL || block == NULL ? -ENOMEM : 0;
+    while (error == 0 && (n = read(fd, block, BLOCK)) > 0)
+        error = digest_update(digest, block, (size_t)n);
+    if (error == 0 && n < 0)
+        error = -errno;
+    if (error == 0)
+        error = digest_final(digest, found);
+    free(block);
+    digest_free(digest);
+    return error != 0 ? error : memcmp(found, sha256, sizeof found) != 0;
+}
+
+static enum retire_result verify(struct work *work)
+{
+    struct stat st;
+    int fd =
+        openat(work->private, work->private_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return errno == EAGAIN ? RETIRE_IN_USE : fail(work, errno);
+    enum retire_result result = RETIRE_DONE;
+    if (fstat(fd, &st) != 0) {
+        result = fail(work, errno);
+    } else if (!is_same_file(work->what, &st)) {
+        result = RETIRE_NOT_SAME;
+    } else if (has_writer(fd)) {
+        result = RETIRE_IN_USE;
+    } else {
+        int different = compare_bytes(fd, work->what->sha256);
+        if (different < 0)
+            result = fail(work, -different);
+        else if (different > 0)
+            result = RETIRE_NOT_SAME;
+    }
+    close(fd);
+    return result;
+}
+
+/* --- into the private folder, and back --- */
+
+static enum retire_result take_aside(struct work *work)
+{
+    struct stat st;
+    if (fstatat(work->private, work->private_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return RETIRE_DONE; /* an earlier try was cut off after this point */
+    if (fstatat(work->parent, work->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? RETIRE_GONE : fail(work, errno);
+    if (!is_same_file(work->what, &st))
+        return RETIRE_NOT_SAME;
+    if (renameat2(work->parent, work->name, work->private, work->private_name, RENAME_NOREPLACE) !=
+        0)
+        return errno == ENOENT ? RETIRE_GONE : fail(work, errno);
+    fsync(work->private);
+    fsync(work->parent);
+    return RETIRE_DONE;
+}
+
+/* A name of which `number` is a further version: "a.wav", "a-2.wav". */
+static void numbered(const char *name, int number, char out[NAME_ROOM])
+{
+    const char *dot = strrchr(name, '.');
+    size_t stem = dot != NULL && dot != name ? (size_t)(dot - name) : strlen(name);
+    if (number == 1)
+        snprintf(out, NAME_ROOM, "%s", name);
+    else
+        snprintf(out, NAME_ROOM, "%.*s-%d%s", (int)stem, name, number, name + stem);
+}
+
+/* Renames without overwriting; `chosen` gets the name. 0 or negative errno. */
+static int rename_free(int from, const char *name, int to, const char *wanted,
+                       char chosen[NAME_ROOM])
+{
+    for (int number = 1; number <= MOST_NAMES; number++) {
+        numbered(wanted, number, chosen);
+        if (renameat2(from, name, to, chosen, RENAME_NOREPLACE) == 0)
+            return 0;
+        if (errno != EEXIST)
+            return -errno;
+    }
+    return -EEXIST;
+}
+
+static void put_back(struct work *work)
+{
+    char chosen[NAME_ROOM];
+    if (rename_free(work->private, work->private_name, work->parent, work->name, chosen) == 0) {
+        fsync(work->parent);
+        fsync(work->private);
+    }
+}
+
+/* --- moving on --- */
+
+/* The folder below move_to that keeps the path below root, made where it is missing. A descriptor
+ * or negative errno. */
+static int open_target(const struct retirement *what)
+{
+    int at = open(what->move_to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const char *part = what->path, *slash;
+    while (at >= 0 && (slash = strchr(part, '/')) != NULL) {
+        char name[NAME_ROOM];
+        snprintf(name, sizeof name, "%.*s", (int)(slash - part), part);
+        if (mkdirat(at, name, 0777) == 0)
+            fsync(at);
+        int next = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int error = errno;
+        close(at);
+        errno = error;
+        at = next;
+        part = slash + 1;
+    }
+    return at >= 0 ? at : -errno;
+}
+
+static int copy_bytes(int from, int to)
+{
+    char *block = malloc(BLOCK);
+    ssize_t n = 0;
+    int error = block == NULL ? -ENOMEM : 0;
+    while (error == 0 && (n = read(from, block, BLOCK)) > 0) {
+        for (ssize_t done = 0, w; done < n; done += w) {
+            w = write(to, block + done, (size_t)(n - done));
+            if (w < 0) {
+                error = -errno;
+                break;
+            }
+        }
+    }
+    if (error == 0 && n < 0)
+        error = -errno;
+    free(block);
+    return error;
+}
+
+/* Keeps mode and times, as a move does; the owner where we may. */
+static void keep_looks(int from, int to)
+{
+    struct stat st;
+    if (fstat(from, &st) != 0)
+        return;
+    const struct timespec times[2] = {st.st_atim, st.st_mtim};
+    int unprivileged = fchown(to, st.st_uid, st.st_gid);
+    (void)unprivileged;
+    fchmod(to, st.st_mode & 07777);
+    futimens(to, times);
+}
+
+/* Another file system: copy, fsync, verify, and only then the original goes. 0 or negative errno.
+ */
+static int copy_across(struct work *work, int target, char chosen[NAME_ROOM])
+{
+    char temporary[NAME_ROOM];
+    snprintf(temporary, sizeof temporary, ".%s.chorus-agent", work->private_name);
+    int from = openat(work->private, work->private_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int to = openat(target, temporary, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int error = from < 0 || to < 0 ? -errno : copy_bytes(from, to);
+    if (error == 0) {
+        keep_looks(from, to);
+        error = fsync(to) != 0 || lseek(to, 0, SEEK_SET) != 0 ? -errno : 0;
+    }
+    if (error == 0 && compare_bytes(to, work->what->sha256) != 0)
+        error = -EIO;
+    if (error == 0)
+        error = rename_free(target, temporary, target, work->name, chosen);
+    if (error != 0 && to >= 0)
+        unlinkat(target, temporary, 0);
+    if (from >= 0)
+        close(from);
+    if (to >= 0)
+        close(to);
+    if (error == 0 && fsync(target) != 0)
+        error = -errno;
+    if (error == 0 && unlinkat(work->private, work->private_name, 0) != 0)
+        error = -errno;
+    return error;
+}
+
+static int move_on(struct work *work, char **moved_to)
+{
+    char chosen[NAME_ROOM];
+    int target = open_target(work->what);
+    if (target < 0)
+        return target;
+    int error = rename_free(work->private, work->private_name, target, work->name, chosen);
+    if (error == -EXDEV)
+        error = copy_across(work, target, chosen);
+    fsync(target);
+    close(target);
+    const char *slash = strrchr(work->what->path, '/');
+    int folder = slash != NULL ? (int)(slash - work->what->path) + 1 : 0;
+    if (error == 0 && moved_to != NULL &&
+        asprintf(moved_to, "%s/%.*s%s", work->what->move_to, folder, work->what->path, chosen) < 0)
+        *moved_to = NULL;
+    return error;
+}
+
+static enum retire_result finish(struct work *work, char **moved_to)
+{
+    int error = 0;
+    if (work->what->move_to != NULL)
+        error = move_on(work, moved_to);
+    else if (unlinkat(work->private, work->private_name, 0) != 0)
+        error = -errno;
+    if (error != 0) {
+        put_back(work);
+        return fail(work, -error);
+    }
+    fsync(work->private);
+    return RETIRE_DONE;
+}
+
+static enum retire_result retire(struct work *work, char **moved_to)
+{
+    int error = open_parent(work);
+    if (error == 0)
+        error = open_private(work);
+    if (error != 0)
+        return error == -ENOENT ? RETIRE_GONE : fail(work, -error);
+    enum retire_result result = take_aside(work);
+    if (result != RETIRE_DONE)
+        return result;
+    result = verify(work);
+    if (result != RETIRE_DONE) {
+        put_back(work);
+        return result;
+    }
+    return finish(work, moved_to);
+}
+
+enum retire_result retire_file(const struct retirement *retirement, char **moved_to, int *error)
+{
+    struct work work = {.what = retirement, .parent = -1, .private = -1};
+    if (moved_to != NULL)
+        *moved_to = NULL;
+    work.root = beneath_root(retirement->root);
+    enum retire_result result = work.root < 0 ? fail(&work, -work.root) : retire(&work, moved_to);
+    if (work.private >= 0) {
+        unlinkat(work.root, PRIVATE_FOLDER, AT_REMOVEDIR); /* only if it is empty */
+        close(work.private);
+    }
+    if (work.parent >= 0)
+        close(work.parent);
+    if (work.root >= 0)
+        close(work.root);
+    *error = work.error;
+    return result;
+}
