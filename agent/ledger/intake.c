@@ -19,17 +19,16 @@ void ledger_know(struct ledger *ledger, const char *path, const struct file_iden
     *known = (struct ledger_known){0};
     struct query *query = db_query(
         ledger->db, "SELECT p.id, p.present = 1 AND p.dev = ?2 AND p.ino = ?3 AND p.size = ?4 AND"
-                    " p.mtime_ns = ?5 AND (p.ctime_ns = ?6 OR p.skip = 1) AND"
+                    " p.mtime_ns = ?4 AND (p.ctime_ns = ?5 OR p.skip = 1) AND"
                     " (p.recording IS NOT NULL OR p.skip <> 0),"
                     " p.recording, r.state, p.skip FROM path AS p LEFT JOIN recording AS r ON r.id "
                     "= p.recording"
                     " WHERE p.path = ?1 AND p.current = 1");
     query_bind_blob(query, 1, path, strlen(path));
-    query_bind_int(query, 2, (int64_t)identity->dev);
-    query_bind_int(query, 3, (int64_t)identity->ino);
-    query_bind_int(query, 4, (int64_t)identity->size);
-    query_bind_int(query, 5, identity->mtime_ns);
-    query_bind_int(query, 6, identity->ctime_ns);
+    query_bind_int(query, 2, (int64_t)identity->ino);
+    query_bind_int(query, 3, (int64_t)identity->size);
+    query_bind_int(query, 4, identity->mtime_ns);
+    query_bind_int(query, 5, identity->ctime_ns);
     if (query_step(query)) {
         known->path = query_int(query, 0);
         known->same = query_int(query, 1) != 0;

@@ -98,7 +98,7 @@ void ledger_watch(struct ledger *ledger, const char *name, const char *path, int
     query_bind_text(query, 2, path);
     query_bind_int(query, 3, first_start_ms);
     query_run(query);
-    query = db_query(db, "SELECT id, first_start_ms, first_scan_done FROM watch"
+    query = db_query(db, "SELECT id, first_start_ms, first_scan_done, root_dev, root_ino FROM watch"
                          " WHERE name = ? AND path = ?");
     query_bind_text(query, 1, name);
     query_bind_text(query, 2, path);
@@ -107,8 +107,20 @@ void ledger_watch(struct ledger *ledger, const char *name, const char *path, int
         watch->id = query_int(query, 0);
         watch->first_start_ms = query_int(query, 1);
         watch->first_scan_done = query_int(query, 2) != 0;
+        watch->root_dev = (uint64_t)query_int(query, 3);
+        watch->root_ino = (uint64_t)query_int(query, 4);
     }
     query_end(query);
+}
+
+void ledger_trust_root(struct ledger *ledger, int64_t watch, uint64_t dev, uint64_t ino)
+{
+    struct query *query =
+        db_query(ledger_write(ledger), "UPDATE watch SET root_dev = ?, root_ino = ? WHERE id = ?");
+    query_bind_int(query, 1, (int64_t)dev);
+    query_bind_int(query, 2, (int64_t)ino);
+    query_bind_int(query, 3, watch);
+    query_run(query);
 }
 
 bool ledger_watch_by_id(struct ledger *ledger, int64_t watch, char **name, char **path)

@@ -48,11 +48,15 @@ struct ledger_watch {
     int64_t id;
     int64_t first_start_ms; /* when this watch (name and path) was first started */
     bool first_scan_done;   /* what stood there then has been judged */
+    /* The folder that was last known to be the right one; 0: none yet. */
+    uint64_t root_dev, root_ino;
 };
 
 /* The watch of this name and path, made if new with `first_start_ms`. */
 void ledger_watch(struct ledger *ledger, const char *name, const char *path, int64_t first_start_ms,
                   struct ledger_watch *watch);
+/* This folder is the right one: absence in it means something. */
+void ledger_trust_root(struct ledger *ledger, int64_t watch, uint64_t dev, uint64_t ino);
 /* Name and path of a watch, new strings; false: there is none. A read. */
 bool ledger_watch_by_id(struct ledger *ledger, int64_t watch, char **name, char **path);
 void ledger_first_scan_done(struct ledger *ledger, int64_t watch);

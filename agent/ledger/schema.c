@@ -20,6 +20,7 @@ static const char version_1[] =
     "CREATE TABLE watch("
     "  id INTEGER PRIMARY KEY, name TEXT NOT NULL, path BLOB NOT NULL,"
     "  first_start_ms INTEGER NOT NULL, first_scan_done INTEGER NOT NULL DEFAULT 0,"
+    "  root_dev INTEGER, root_ino INTEGER,"
     "  UNIQUE(name, path));"
     "CREATE TABLE recording("
     "  id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,"

@@ -82,9 +82,10 @@ static const char *relative_path(const struct ledger_job *job)
 
 static int open_body(struct transfer *transfer)
 {
-    const struct ledger_job *job = &transfer->job;
+    struct ledger_job *job = &transfer->job;
     if (transfer->body != NULL)
         return 0;
+    folder_refresh_device(job->path, &job->identity);
     char *root = mem_bytes_string(job->path, job->root_length > 0 ? job->root_length : 1);
     int error =
         file_body_open(root, relative_path(job), &job->identity, job->sha256, &transfer->body);

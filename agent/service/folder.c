@@ -189,12 +189,62 @@ static void want_for_bulk(struct folder *folder, const struct ledger_known *know
                 &(struct journal_step){apply_want, want_done, want_done, want});
 }
 
+/* --- whether the root is the right one --- */
+
+static void apply_trust(void *ctx, struct ledger *ledger)
+{
+    const struct folder *folder = ctx;
+    ledger_trust_root(ledger, folder->ledger_watch, (uint64_t)folder->root_dev,
+                      (uint64_t)folder->root_ino);
+}
+
+static void trust_done(void *ctx)
+{
+    step_over(ctx);
+}
+
+static void trust_root(struct folder *folder)
+{
+    folder->trusted = true;
+    if (folder->trust_recorded || folder->bulk != NULL)
+        return;
+    folder->trust_recorded = true;
+    folder->steps++;
+    journal_add(folder->service->journal,
+                &(struct journal_step){apply_trust, trust_done, trust_done, folder});
+}
+
+/* Came online, perhaps on another file system than before: its files tell, once one of them is met.
+ */
+static void meet_root(struct folder *folder)
+{
+    struct stat st;
+    if (stat(folder->root, &st) != 0)
+        return;
+    bool same = st.st_dev == folder->root_dev && st.st_ino == folder->root_ino;
+    bool first = folder->root_ino == 0;
+    folder->root_dev = st.st_dev;
+    folder->root_ino = st.st_ino;
+    folder->trusted = same || first;
+    folder->trust_recorded = same;
+    if (first)
+        trust_root(folder);
+    else if (!same)
+        log_event(LOG_WARNING, "watch", "watch", folder->watch_name, "path", folder->root, "reason",
+                  "another folder or file system stands there than before: until a known file is "
+                  "met in it, nothing "
+                  "that is missing counts as gone",
+                  NULL);
+}
+
 static bool judge_one(struct folder *folder, struct ledger *ledger, const struct watch_entry *entry)
 {
     struct ledger_known known;
     char *path = absolute(folder, entry->path);
     ledger_know(ledger, path, &entry->identity, &known);
     free(path);
+    if (known.same && !folder->trust_recorded)
+        trust_root(folder);
     if (known.recording != 0 && is_to_be_sent(known.state))
         see(folder, known.recording);
     if (known.same && known.skip == SKIP_BEFORE_START)
@@ -379,7 +429,21 @@ static void on_fingerprinted(void *ctx, const struct watch_fingerprint *fingerpr
 bool folder_is_there(const struct folder *folder)
 {
     struct stat st;
-    return folder->online && stat(folder->root, &st) == 0 && S_ISDIR(st.st_mode);
+    return folder->online && folder->trusted && stat(folder->root, &st) == 0 &&
+           st.st_dev == folder->root_dev && st.st_ino == folder->root_ino;
+}
+
+void folder_refresh_device(const char *path, struct file_identity *identity)
+{
+    struct stat st;
+    struct file_identity there;
+    if (lstat(path, &st) != 0)
+        return;
+    file_identity_of(&st, &there);
+    uint64_t dev = there.dev;
+    there.dev = identity->dev;
+    if (file_identity_equal(&there, identity))
+        identity->dev = dev;
 }
 
 static bool is_absent(const char *path)
@@ -516,6 +580,8 @@ static void on_state_changed(void *ctx, const struct watch_state *state)
     folder->events = state->events;
     mem_replace(&folder->reason, mem_string(state->reason));
     service_moved(folder->service);
+    if (state->online && !was_online)
+        meet_root(folder);
     if (folder->bulk != NULL) {
         if (!state->online) {
             log_event(LOG_ERROR, "unreadable", "path", folder->root, "reason", state->reason, NULL);
@@ -599,6 +665,8 @@ static void opening_done(void *ctx)
     folder->ledger_watch = opening->row.id;
     folder->first_scan = !opening->row.first_scan_done;
     folder->first_start_known = opening->was_recorded;
+    folder->root_dev = (dev_t)opening->row.root_dev;
+    folder->root_ino = (ino_t)opening->row.root_ino;
     if (!folder->closing && watch_start(folder->watch) != 0)
         log_event(LOG_ERROR, "watch-offline", "watch", folder->watch_name, "path", folder->root,
                   "reason", "it cannot be started", NULL);
@@ -699,6 +767,8 @@ void folder_configure(struct folder *folder, const struct watch_config *watch)
     struct watch_options options;
     options_of(watch, watch->path, true, &options);
     watch_configure(folder->watch, &options);
+    if (folder->online)
+        trust_root(folder); /* whoever reads the configuration again has seen to it */
     watch_rescan(folder->watch);
 }
 

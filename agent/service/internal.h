@@ -38,6 +38,11 @@ struct folder {
     struct bulk *bulk;      /* NULL: a watch */
     bool online, events;
     char *reason;
+    dev_t root_dev;
+    ino_t root_ino;
+    /* Whether its root is the folder it was, so that absence means something: an empty mount point
+     * is no empty folder. */
+    bool trusted, trust_recorded;
     int64_t left_alone; /* skipped "before the first start" in this run */
     uint8_t *seen;      /* by recording: met by the scan that is under way */
     size_t seen_room;
@@ -104,6 +109,9 @@ struct folder *folder_of_ledger_watch(struct service *service, int64_t watch);
 /* Whether its root is there, and the same folder that was scanned: only then does absence of a file
  * mean anything. */
 bool folder_is_there(const struct folder *folder);
+/* The device number may have changed since (a boot): takes over the present one if nothing else
+ * differs. */
+void folder_refresh_device(const char *path, struct file_identity *identity);
 
 /* --- resolve.c --- */
 

@@ -215,6 +215,7 @@ static void apply_begin(void *ctx, struct ledger *ledger)
         retirements->next_ms = when_now_ms();
         return;
     }
+    folder_refresh_device(file->path, &file->identity);
     mem_replace(&retirements->root, mem_bytes_string(file->path, file->root_length));
     mem_replace(&retirements->move_to,
                 watch->after_upload == AFTER_MOVE ? mem_string(watch->move_to) : NULL);

@@ -109,9 +109,10 @@ def test_a_token_file_without_a_token_is_told_and_waited_for(double, agent, reco
 def test_a_token_that_everybody_may_read_is_refused(double, agent, recordings):
     agent.start()
     agent.token_file.chmod(0o644)
-    wait_paused(agent, "can be read by everybody")
+    wait_until(lambda: "event=paused" in agent.log(), "it is paused")
+    assert "can be read by everybody" in agent.log()
     paths = put(agent, recordings)
-    agent.wait_counts(queued=1)
+    wait_until(lambda: "event=taken" in agent.log(), "the recording is taken in")
     assert double.posts() == []
     agent.token_file.chmod(0o640)
     agent.wait_counts(uploaded=1)

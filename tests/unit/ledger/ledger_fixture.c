@@ -250,7 +250,7 @@ struct ledger_admission take(struct room *room, const char *path, char content)
     return take_as(room, path, content, &yes);
 }
 
-void skip(struct room *room, const char *path, char content, enum skip_kind kind)
+void leave_out(struct room *room, const char *path, char content, enum skip_kind kind)
 {
     struct ledger_file file = file_at(room, path, content);
     ledger_skip(room->ledger, &file, kind, kind == SKIP_RULE ? "tests" : NULL, "not wanted",

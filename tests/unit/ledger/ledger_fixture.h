@@ -57,7 +57,7 @@ struct ledger_admission take_as(struct room *room, const char *path, char conten
                                 const struct said *said);
 struct ledger_admission take(struct room *room, const char *path, char content);
 void resolve(struct room *room, int64_t recording, int64_t path, const struct said *said);
-void skip(struct room *room, const char *path, char content, enum skip_kind kind);
+void leave_out(struct room *room, const char *path, char content, enum skip_kind kind);
 
 struct ledger_job job_of(struct room *room, int64_t recording);
 enum recording_state state_of(struct room *room, int64_t recording);

@@ -384,7 +384,7 @@ static void skipped_and_told(void **state)
     struct room *room = *state;
     struct ledger_known known;
     struct ledger_file file = file_at(room, A, 'A');
-    skip(room, A, 'A', SKIP_EMPTY);
+    leave_out(room, A, 'A', SKIP_EMPTY);
     ledger_know(room->ledger, A, &file.identity, &known);
     assert_true(known.same);
     assert_int_equal(known.recording, 0);
@@ -398,7 +398,7 @@ static void skipped_and_told(void **state)
 static void skipped_it_may_still_become_a_recording(void **state)
 {
     struct room *room = *state;
-    skip(room, A, 'A', SKIP_EMPTY);
+    leave_out(room, A, 'A', SKIP_EMPTY);
     int64_t id = take(room, A, 'B').recording;
     assert_int_equal(state_of(room, id), STATE_QUEUED);
     assert_int_equal(count_of(room, STATE_SKIPPED), 0);
@@ -409,7 +409,7 @@ static void a_recording_that_is_skipped_now_is_forgotten(void **state)
 {
     struct room *room = *state;
     take(room, A, 'A');
-    skip(room, A, 'B', SKIP_EMPTY);
+    leave_out(room, A, 'B', SKIP_EMPTY);
     assert_int_equal(recording_of(room, 'A'), 0);
     assert_int_equal(count_of(room, STATE_SKIPPED), 1);
     assert_int_equal(count_of(room, STATE_QUEUED), 0);
@@ -419,7 +419,7 @@ static void what_was_uploaded_stays_when_its_file_is_skipped_now(void **state)
 {
     struct room *room = *state;
     upload(room, take(room, A, 'A').recording);
-    skip(room, A, 'B', SKIP_EMPTY);
+    leave_out(room, A, 'B', SKIP_EMPTY);
     assert_int_equal(count_of(room, STATE_UPLOADED), 1);
     assert_int_equal(count_of(room, STATE_SKIPPED), 1);
 }
@@ -429,7 +429,7 @@ static void a_skip_of_the_file_survives_its_renaming(void **state)
     struct room *room = *state;
     struct ledger_file file = file_at(room, A, 'A');
     assert_false(ledger_is_renamed_skip(room->ledger, &file.identity));
-    skip(room, A, 'A', SKIP_BEFORE_START);
+    leave_out(room, A, 'A', SKIP_BEFORE_START);
     file.identity.ctime_ns += 5; /* renaming changes it */
     assert_true(ledger_is_renamed_skip(room->ledger, &file.identity));
     struct ledger_known known;
@@ -444,7 +444,7 @@ static void a_skip_of_the_file_survives_its_renaming(void **state)
     copy = file.identity;
     copy.mtime_ns++;
     assert_false(ledger_is_renamed_skip(room->ledger, &copy));
-    skip(room, B, 'B', SKIP_EMPTY); /* no other kind of skip is the file's own */
+    leave_out(room, B, 'B', SKIP_EMPTY); /* no other kind of skip is the file's own */
     file = file_at(room, B, 'B');
     assert_false(ledger_is_renamed_skip(room->ledger, &file.identity));
 }
@@ -453,10 +453,10 @@ static void a_changed_configuration_forgets_skips_by_rule_and_size(void **state)
 {
     struct room *room = *state;
     struct ledger_known known;
-    skip(room, A, 'A', SKIP_RULE);
-    skip(room, B, 'B', SKIP_SMALL);
-    skip(room, C, 'C', SKIP_BEFORE_START);
-    skip(room, ROOT "/d.wav", 'D', SKIP_UNSUPPORTED);
+    leave_out(room, A, 'A', SKIP_RULE);
+    leave_out(room, B, 'B', SKIP_SMALL);
+    leave_out(room, C, 'C', SKIP_BEFORE_START);
+    leave_out(room, ROOT "/d.wav", 'D', SKIP_UNSUPPORTED);
     assert_int_equal(ledger_forget_skips(room->ledger, room->digest, 10), 0);
     assert_int_equal(ledger_forget_skips(room->ledger, room->digest + 1, 1), 1);
     assert_int_equal(ledger_forget_skips(room->ledger, room->digest + 1, 10), 1);
