@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "agent/base/bytes.h"
 #include "agent/base/mem.h"
 #include "agent/commands/command.h"
 
@@ -98,10 +99,19 @@ int command_open_ledger(const struct config *config, struct ledger **ledger)
     return 0;
 }
 
+/* As the shell gave it; where nothing has that name, it may be as `list` and the log show it. */
+static char *path_bytes(const char *argument)
+{
+    struct stat st;
+    char *bytes = lstat(argument, &st) != 0 ? bytes_unescape(argument) : NULL;
+    return bytes != NULL ? bytes : mem_string(argument);
+}
+
 char *command_absolute_path(const char *argument)
 {
-    char *here = argument[0] != '/' ? getcwd(NULL, 0) : NULL;
-    char *whole = mem_printf("%s/%s", here != NULL ? here : "", argument);
+    char *path = path_bytes(argument);
+    char *here = path[0] != '/' ? getcwd(NULL, 0) : NULL;
+    char *whole = mem_printf("%s/%s", here != NULL ? here : "", path);
     char *clean = mem_zalloc(strlen(whole) + 2);
     size_t n = 0;
     for (char *save, *part = strtok_r(whole, "/", &save); part != NULL;
@@ -122,6 +132,7 @@ char *command_absolute_path(const char *argument)
     clean[n] = '\0';
     free(here);
     free(whole);
+    free(path);
     return clean;
 }
 

@@ -18,7 +18,7 @@ void ledger_know(struct ledger *ledger, const char *path, const struct file_iden
 {
     *known = (struct ledger_known){0};
     struct query *query = db_query(
-        ledger->db, "SELECT p.id, p.present = 1 AND p.dev = ?2 AND p.ino = ?3 AND p.size = ?4 AND"
+        ledger->db, "SELECT p.id, p.present = 1 AND p.ino = ?2 AND p.size = ?3 AND"
                     " p.mtime_ns = ?4 AND (p.ctime_ns = ?5 OR p.skip = 1) AND"
                     " (p.recording IS NOT NULL OR p.skip <> 0),"
                     " p.recording, r.state, p.skip FROM path AS p LEFT JOIN recording AS r ON r.id "

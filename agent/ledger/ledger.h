@@ -162,7 +162,8 @@ struct ledger_job {
     char *owner, *name, *meeting_id, *crm_account_id, *crm_opportunity_id;
     uint64_t digest; /* of the configuration under which it was resolved */
     int attempts, uncertain;
-    bool frozen; /* an earlier attempt may have arrived: its form must not change */
+    int64_t first_attempt_ms; /* 0: none yet */
+    bool frozen;              /* an earlier attempt may have arrived: its form must not change */
 };
 
 /* 0, or -ENOENT. A read. */

@@ -143,7 +143,8 @@ int ledger_job(struct ledger *ledger, int64_t recording, struct ledger_job *job)
         ledger->db,
         "SELECT r.state, r.path, p.watch, p.path, p.root_length, p.dev, p.ino, p.size, p.mtime_ns,"
         " p.ctime_ns, r.sha256, r.key_kind, r.owner, r.name, r.meeting_id, r.crm_account_id,"
-        " r.crm_opportunity_id, r.digest, r.attempts, r.uncertain"
+        " r.crm_opportunity_id, r.digest, r.attempts, r.uncertain,"
+        " r.first_attempt_ms, r.conflict"
         " FROM recording AS r LEFT JOIN path AS p ON p.id = r.path WHERE r.id = ?");
     query_bind_int(query, 1, recording);
     if (!query_step(query))
@@ -174,7 +175,8 @@ int ledger_job(struct ledger *ledger, int64_t recording, struct ledger_job *job)
     job->digest = (uint64_t)query_int(query, 17);
     job->attempts = (int)query_int(query, 18);
     job->uncertain = (int)query_int(query, 19);
-    job->frozen = job->uncertain > 0;
+    job->first_attempt_ms = query_int(query, 20);
+    job->frozen = job->uncertain > 0 || query_int(query, 21) != 0;
     query_end(query);
     return 0;
 }
@@ -191,7 +193,8 @@ void ledger_job_clear(struct ledger_job *job)
 }
 
 #define ITEM_COLUMNS                                                                               \
-    "id, state, key_kind, attempts, uncertain, first_attempt_ms, next_attempt_ms, mtime_ms, size"
+    "id, state, key_kind, attempts, uncertain, first_attempt_ms, next_attempt_ms, mtime_ms, "      \
+    "size, conflict"
 
 static void read_item(const struct query *query, enum upload_order order, struct plan_item *item)
 {
@@ -203,6 +206,7 @@ static void read_item(const struct query *query, enum upload_order order, struct
         .uncertain = (int)query_int(query, 4),
         .first_attempt_ms = query_int(query, 5),
         .due_ms = query_int(query, 6),
+        .conflict = query_int(query, 9) != 0,
     };
     int64_t mtime_ms = query_int(query, 7);
     item->rank = order == ORDER_NEWEST   ? -mtime_ms
@@ -316,12 +320,14 @@ static void settle_attempt(struct ledger *ledger, int64_t recording, const struc
                  "UPDATE recording SET attempts = attempts - ?2,"
                  " first_attempt_ms = CASE WHEN attempts = ?2 THEN NULL ELSE first_attempt_ms END,"
                  " uncertain = uncertain + ?3, held = ?4, known_by_409 = ?5,"
+                 " conflict = ?7,"
                  " engagement_id = coalesce(?6, engagement_id) WHERE id = ?1");
     query_bind_int(query, 1, recording);
     query_bind_int(query, 2, taken_back);
     query_bind_int(query, 3, move->was_uncertain);
     query_bind_int(query, 4, move->held);
     query_bind_int(query, 5, move->known_by_409);
+    query_bind_int(query, 7, move->conflict);
     bool has_id = move->engagement_id != NULL && move->engagement_id[0] != '\0';
     query_bind_text(query, 6, has_id ? move->engagement_id : NULL);
     query_run(query);
@@ -450,10 +456,10 @@ int ledger_retry(struct ledger *ledger, int64_t recording, int64_t now_ms)
         return -EEXIST;
     /* a person has decided: it starts afresh, under the rules as they are now; only a key made of
      * the content still remembers earlier attempts, for then a 409 is proof */
-    struct query *query =
-        db_query(ledger_write(ledger), "UPDATE recording SET digest = 0, first_attempt_ms = NULL,"
-                                       " held = 0, uncertain = CASE WHEN key_kind = 2 THEN"
-                                       " uncertain ELSE 0 END WHERE id = ?");
+    struct query *query = db_query(
+        ledger_write(ledger), "UPDATE recording SET digest = 0, first_attempt_ms = NULL,"
+                              " held = 0, conflict = 0, uncertain = CASE WHEN key_kind = 2 THEN"
+                              " uncertain ELSE 0 END WHERE id = ?");
     query_bind_int(query, 1, recording);
     query_run(query);
     recording_move(ledger, recording, STATE_QUEUED, 0, 0, "put back in the queue on request",

@@ -31,6 +31,7 @@ static const char version_1[] =
     "  attempts INTEGER NOT NULL DEFAULT 0,"
     "  uncertain INTEGER NOT NULL DEFAULT 0, first_attempt_ms INTEGER, next_attempt_ms INTEGER,"
     "  engagement_id TEXT, twin_of INTEGER, known_by_409 INTEGER NOT NULL DEFAULT 0,"
+    "  conflict INTEGER NOT NULL DEFAULT 0,"
     "  first_seen_ms INTEGER NOT NULL, uploaded_ms INTEGER, processed_ms INTEGER,"
     "  check_ms INTEGER,"
     "  deleted_ms INTEGER);"

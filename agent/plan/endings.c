@@ -6,6 +6,9 @@
 
 #include "agent/plan/backoff.h"
 
+/* What was just stored may be read only some seconds later. */
+enum { CONFLICT_LOOK_MS = 5000 };
+
 __attribute__((format(printf, 2, 3))) static void because(struct plan_move *move,
                                                           const char *format, ...)
 {
@@ -38,9 +41,15 @@ static void accepted(const struct plan_ending *ending, struct plan_move *move)
 
 /* A 409 is proof only where the key is made of the content (reliability.md, F3). */
 static void known(const struct plan_item *item, const struct plan_ending *ending,
-                  struct plan_move *move)
+                  struct plan_time now, struct plan_move *move)
 {
-    if (item->key_kind != KEY_DERIVED) {
+    if (item->key_kind == KEY_SCHEDULED) {
+        move->to = STATE_UNCERTAIN;
+        move->conflict = true;
+        move->next_attempt_ms = now.wall_ms + CONFLICT_LOOK_MS;
+        because(move,
+                "Chorus knows this meeting_id already (409): looking whether it is this recording");
+    } else if (item->key_kind == KEY_NONE) {
         move->to = STATE_HELD;
         move->held = HELD_DOUBT;
         because(move,
@@ -99,7 +108,7 @@ static void give_up_if_over(const struct plan_options *options, const struct pla
 {
     bool again = move->to == STATE_WAITING || move->to == STATE_UNCERTAIN;
     if (!again || move->attempt != ATTEMPT_COUNTS || ending->verdict == VERDICT_FORBIDDEN ||
-        item->first_attempt_ms == 0 ||
+        ending->verdict == VERDICT_KNOWN || item->first_attempt_ms == 0 ||
         now.wall_ms - item->first_attempt_ms <= options->retry_for_ms)
         return;
     char last[PLAN_REASON];
@@ -125,7 +134,7 @@ void ending_to_move(const struct plan_options *options, const struct plan_item *
         accepted(ending, move);
         break;
     case VERDICT_KNOWN:
-        known(item, ending, move);
+        known(item, ending, now, move);
         break;
     case VERDICT_REFUSED:
         move->to = STATE_FAILED;

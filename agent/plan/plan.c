@@ -41,6 +41,8 @@ struct plan {
         char reason[PLAN_REASON];
     } parked[PLAN_MOST_TRANSFERS];
     size_t parked_count;
+    struct plan_item looking[PLAN_MOST_TRANSFERS];
+    size_t looking_count;
 
     bool stopped;
     bool token_paused, token_missing;
@@ -126,6 +128,10 @@ static bool in_motion(const struct plan *plan, int64_t recording)
     }
     for (size_t i = 0; i < plan->parked_count; i++) {
         if (plan->parked[i].item.recording == recording)
+            return true;
+    }
+    for (size_t i = 0; i < plan->looking_count; i++) {
+        if (plan->looking[i].recording == recording)
             return true;
     }
     return false;
@@ -248,6 +254,13 @@ static void send(struct plan *plan, struct plan_effects *effects, const struct p
     emit(effects, EFFECT_SEND)->recording = item->recording;
 }
 
+/* With a scheduled key even a 409 proves nothing: ask first. */
+static void look_up(struct plan *plan, struct plan_effects *effects, const struct plan_item *item)
+{
+    plan->looking[plan->looking_count++] = *item;
+    emit(effects, EFFECT_LOOK_UP)->recording = item->recording;
+}
+
 static void start_what_may_start(struct plan *plan, struct plan_effects *effects,
                                  struct plan_time now)
 {
@@ -255,13 +268,16 @@ static void start_what_may_start(struct plan *plan, struct plan_effects *effects
         return;
     if (now.steady_ms < plan->hold_until_ms)
         return;
-    /* parked ones count, so that a flood of 403 asks one question and not a thousand */
+    /* parked and looked-up ones count, so that a flood of 403 asks one question and not a thousand
+     */
     int most = plan->network_down ? 1 : plan->window.now;
     struct plan_item item;
-    while ((int)(plan->sending_count + plan->parked_count) < most &&
+    while ((int)(plan->sending_count + plan->parked_count + plan->looking_count) < most &&
            effects->count + 8 < PLAN_MOST_EFFECTS && lanes_take(&plan->lanes, &item)) {
         if (item.state == STATE_UNCERTAIN && item.key_kind == KEY_NONE)
             hold_without_key(plan, effects, &item);
+        else if (item.state == STATE_UNCERTAIN && item.key_kind == KEY_SCHEDULED && !item.looked_up)
+            look_up(plan, effects, &item);
         else
             send(plan, effects, &item);
     }
@@ -398,6 +414,56 @@ static void unpark(struct plan *plan, struct plan_effects *effects, bool held)
         plan->lanes.lane[i].more = i != LANE_BACK || plan->options.back_lane;
 }
 
+static bool take_looking(struct plan *plan, int64_t recording, struct plan_item *item)
+{
+    for (size_t i = 0; i < plan->looking_count; i++) {
+        if (plan->looking[i].recording != recording)
+            continue;
+        *item = plan->looking[i];
+        plan->looking[i] = plan->looking[--plan->looking_count];
+        return true;
+    }
+    return false;
+}
+
+static void looked_up(struct plan *plan, struct plan_effects *effects,
+                      const struct plan_event *event, struct plan_time now)
+{
+    struct plan_item item;
+    struct plan_move what = {0};
+    if (!take_looking(plan, event->recording, &item))
+        return;
+    switch (event->looked_up.evidence) {
+    case EVIDENCE_FOUND:
+        what.to = STATE_UPLOADED;
+        what.engagement_id = event->looked_up.engagement_id;
+        snprintf(what.reason, sizeof what.reason,
+                 "an earlier attempt had arrived: Chorus shows it");
+        break;
+    case EVIDENCE_NOT_FOUND:
+        if (!item.conflict) {
+            item.looked_up = true;
+            lanes_put(&plan->lanes, LANE_DUE, &item);
+            return;
+        }
+        what.to = STATE_HELD;
+        what.held = HELD_DOUBT;
+        snprintf(what.reason, sizeof what.reason,
+                 "Chorus knows this meeting_id already (409), and shows no recording of this owner "
+                 "and name under it; look in Chorus, then `retry` or leave it");
+        break;
+    case EVIDENCE_NO_ANSWER:
+        what.to = STATE_UNCERTAIN;
+        what.conflict = item.conflict;
+        what.next_attempt_ms =
+            now.wall_ms + backoff_delay(&plan->random, plan->options.resend_after_ms,
+                                        plan->options.retry_max_ms, 1);
+        snprintf(what.reason, sizeof what.reason, "Chorus could not be asked whether it arrived");
+        break;
+    }
+    move(plan, effects, event->recording, &what);
+}
+
 static void probed(struct plan *plan, struct plan_effects *effects, const struct plan_event *event,
                    struct plan_time now)
 {
@@ -506,6 +572,9 @@ void plan_step(struct plan *plan, const struct plan_event *event, struct plan_ti
         break;
     case PLAN_PROBED:
         probed(plan, effects, event, now);
+        break;
+    case PLAN_LOOKED_UP:
+        looked_up(plan, effects, event, now);
         break;
     case PLAN_TOKEN:
         token_read(plan, effects, event, now);

@@ -9,7 +9,8 @@
  *
  * The caller carries effects out in order. EFFECT_MOVE and the intent of EFFECT_SEND are durable
  * before anything that comes after them happens; the caller owes each EFFECT_SEND exactly one
- * PLAN_ENDED, each EFFECT_FETCH one PLAN_FETCHED, each EFFECT_PROBE one PLAN_PROBED.
+ * PLAN_ENDED (or PLAN_NOT_SENT), each EFFECT_FETCH one PLAN_FETCHED, each EFFECT_LOOK_UP one
+ * PLAN_LOOKED_UP, each EFFECT_PROBE one PLAN_PROBED.
  *
  * Thread: one.
  */
@@ -54,6 +55,8 @@ struct plan_item {
     int uncertain;            /* of them, those that may have arrived whole */
     int64_t first_attempt_ms; /* wall; 0: none yet */
     int64_t due_ms;           /* wall: not before; 0: at once */
+    bool conflict;  /* the last attempt met a 409 that proves nothing: only a positive read helps */
+    bool looked_up; /* the plan's own: nothing was found, it may be sent again */
 };
 
 /* Where the next recordings come from. */
@@ -73,6 +76,7 @@ enum plan_event_kind {
     PLAN_NOT_SENT,   /* an EFFECT_SEND was not carried out: the ledger took the recording back by
                         itself */
     PLAN_PROBED,     /* answer to EFFECT_PROBE */
+    PLAN_LOOKED_UP,  /* answer to EFFECT_LOOK_UP */
     PLAN_TOKEN,      /* the token was read: changed, or there is none */
     PLAN_DROP,       /* `recording` is no longer to be sent (gone, held, superseded) */
     PLAN_CONFIGURED, /* `options` are in force from now on */
@@ -89,9 +93,16 @@ struct plan_ending {
     const char *engagement_id;
 };
 
+/* What a look-up of an uncertain recording brought. Absence proves nothing. */
+enum plan_evidence {
+    EVIDENCE_FOUND,
+    EVIDENCE_NOT_FOUND,
+    EVIDENCE_NO_ANSWER, /* it could not be asked to the end */
+};
+
 struct plan_event {
     enum plan_event_kind kind;
-    int64_t recording;            /* ENDED, NOT_SENT, DROP */
+    int64_t recording;            /* ENDED, NOT_SENT, LOOKED_UP, DROP */
     const struct plan_item *item; /* READY */
     struct {                      /* FETCHED */
         enum plan_lane lane;
@@ -100,7 +111,11 @@ struct plan_event {
         bool more;           /* the ledger has more in this lane right now */
         int64_t next_due_ms; /* LANE_DUE: wall time of the next one not yet due; 0: none */
     } fetched;
-    struct plan_ending ending;          /* ENDED */
+    struct plan_ending ending; /* ENDED */
+    struct {                   /* LOOKED_UP */
+        enum plan_evidence evidence;
+        const char *engagement_id;
+    } looked_up;
     int status;                         /* PROBED: HTTP status, 0: no answer */
     const char *said;                   /* PROBED */
     bool present, changed;              /* TOKEN */
@@ -111,7 +126,8 @@ enum plan_effect_kind {
     EFFECT_FETCH, /* up to `count` recordings of `lane` */
     EFFECT_SEND,  /* record the intent, then send */
     EFFECT_MOVE,
-    EFFECT_PROBE, /* GET /api/v1/users/me */
+    EFFECT_LOOK_UP, /* did an earlier attempt of `recording` arrive: by owner, name, meeting_id */
+    EFFECT_PROBE,   /* GET /api/v1/users/me */
     EFFECT_READ_TOKEN,
     EFFECT_WAKE, /* at steady `at_ms`; the latest replaces any before */
     EFFECT_TELL,
@@ -140,6 +156,7 @@ struct plan_move {
     enum plan_attempt attempt;
     bool was_uncertain; /* this attempt may have arrived whole */
     bool known_by_409;
+    bool conflict;             /* as in plan_item */
     int64_t next_attempt_ms;   /* wall; 0: none */
     int status;                /* HTTP, 0: none */
     const char *engagement_id; /* NULL: unchanged; lives as long as the event */

@@ -558,6 +558,9 @@ static void carry_out(struct service *service, const struct plan_effect *effect)
         uv_timer_start(&service->wake, on_wake, wait > 0 ? (uint64_t)wait : 0, 0);
         break;
     }
+    case EFFECT_LOOK_UP:
+        lookup_begin(service, effect->recording);
+        break;
     case EFFECT_PROBE:
     case EFFECT_READ_TOKEN:
     case EFFECT_TELL:

@@ -56,9 +56,21 @@ static void free_if_over(struct folder *folder)
     free(folder);
 }
 
+/* A look of a bulk run is over once all that it found is dealt with. */
+static void close_if_done(struct folder *folder)
+{
+    struct watch_counts counts;
+    if (folder->bulk == NULL || folder->closing || !folder->scanned)
+        return;
+    watch_get_counts(folder->watch, &counts);
+    if (counts.settling == 0 && counts.hashing == 0 && folder->steps == 0)
+        folder_close(folder);
+}
+
 static void step_over(struct folder *folder)
 {
     folder->steps--;
+    close_if_done(folder);
     free_if_over(folder);
 }
 
@@ -97,17 +109,6 @@ static struct ledger_file file_of(const struct intake *intake)
     };
 }
 
-/* A look of a bulk run is over once all that it found is dealt with. */
-static void close_if_done(struct folder *folder)
-{
-    struct watch_counts counts;
-    if (folder->bulk == NULL || folder->closing || !folder->scanned)
-        return;
-    watch_get_counts(folder->watch, &counts);
-    if (counts.settling == 0 && counts.hashing == 0 && folder->steps == 0)
-        folder_close(folder);
-}
-
 /* The file is remembered: its watcher lets go of it. */
 static void finish(struct intake *intake)
 {
@@ -115,11 +116,7 @@ static void finish(struct intake *intake)
     if (!folder->closing)
         watch_release(folder->watch, intake->relative);
     service_moved(folder->service);
-    folder->steps++;
     intake_free(intake);
-    folder->steps--;
-    close_if_done(folder);
-    free_if_over(folder);
 }
 
 /* --- judging what a scan meets --- */

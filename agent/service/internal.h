@@ -21,6 +21,7 @@ struct side_files;
 struct requests;
 struct retirements;
 struct readback;
+struct lookup;
 
 /* One folder that is looked at: a watch of the configuration, or a single look of a bulk run. */
 struct folder {
@@ -73,6 +74,7 @@ struct service {
     struct requests *requests;
     struct retirements *retirements;
     struct readback *readback;
+    struct lookup *lookups;
 
     uv_timer_t wake, status_timer, bulk_timer, end_timer;
     uv_signal_t on_term, on_int, on_hup;
@@ -200,6 +202,12 @@ void readback_look_within(struct readback *readback, int64_t ms);
 void readback_stop(struct readback *readback);
 bool readback_is_idle(const struct readback *readback);
 void readback_close(struct readback *readback);
+
+/* --- lookup.c: whether an uncertain recording arrived --- */
+
+/* Ends with one PLAN_LOOKED_UP. */
+void lookup_begin(struct service *service, int64_t recording);
+void lookups_abort(struct service *service);
 
 /* --- service.c --- */
 

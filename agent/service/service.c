@@ -285,7 +285,7 @@ static void on_end_timer(uv_timer_t *timer)
     struct service *service = timer->data;
     bool quiet = service->transfer_count == 0 && service->open_parts == 0 &&
                  retirements_are_idle(service->retirements) &&
-                 readback_is_idle(service->readback) &&
+                 readback_is_idle(service->readback) && service->lookups == NULL &&
                  (journal_is_idle(service->journal) || journal_in_trouble(service->journal));
     if (!service->ending && quiet)
         end_last_parts(service);
@@ -307,6 +307,7 @@ void service_end(struct service *service, int exit_code)
     side_files_close(service->side_files);
     retirements_stop(service->retirements);
     readback_stop(service->readback);
+    lookups_abort(service);
     for (struct folder *f = service->folders; f != NULL; f = f->next)
         folder_close(f);
     service_abort_transfers(service);

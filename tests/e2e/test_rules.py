@@ -147,7 +147,8 @@ def test_the_twin_of_a_refused_recording_goes_instead(double, dialer, recordings
 def test_an_agent_that_no_table_knows_is_held_with_words(double, dialer, recordings):
     dialer.start()
     lost = drop(dialer, recordings, "20261123-140501_5551230101_7777-all.wav", 1)
-    dialer.wait_counts(held=1)
+    wait_until(lambda: dialer.counts().get("held") == 1 and
+               "not read yet" not in dialer.find(lost)["reason"], "it is held by the table")
     for word in ("7777", "agents", "by-agent", "owner"):
         assert word in dialer.find(lost)["reason"]
     assert_kept(double, dialer, [])
@@ -157,8 +158,8 @@ def test_an_owner_that_is_no_address_is_held_with_words(double, dialer, recordin
     write_table(dialer, "6666,ann\n")
     dialer.start()
     lost = drop(dialer, recordings, "20261123-140501_5551230101_6666-all.wav", 1)
-    dialer.wait_counts(held=1)
-    assert '"ann" is no e-mail address' in dialer.find(lost)["reason"]
+    wait_until(lambda: dialer.counts().get("held") == 1 and
+               '"ann" is no e-mail address' in dialer.find(lost)["reason"], "it is held for that")
     assert_kept(double, dialer, [])
 
 

@@ -169,7 +169,7 @@ def read_lines(path):
     if not os.path.exists(path):
         return []
     text = Path(path).read_text()
-    return [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()]
+    return [json.loads(line) for line in text.split("\n")[:-1]]
 
 
 def in_background(call, *arguments):

@@ -138,7 +138,7 @@ static void recount(const struct room *room, struct ledger_counts *counts)
 static void check_rows(const struct room *room)
 {
     static const char *const wrong[] = {
-        "SELECT count(*) FROM path WHERE recording NOT IN (SELECT id FROM recording)",
+        "SELECT count(*) FROM path WHERE recording > 0 AND recording NOT IN (SELECT id FROM recording)",
         "SELECT count(*) FROM recording AS r WHERE NOT EXISTS (SELECT 1 FROM path AS p WHERE"
         " p.id = r.path AND p.recording = r.id)",
         "SELECT count(*) FROM recording WHERE twin_of NOT IN (SELECT id FROM recording)",
