@@ -82,13 +82,21 @@ static void add_watches(cJSON *root, const struct facts *facts)
     }
 }
 
+/* Every key is always there: a script need not ask first. */
+static void add_text_or_null(cJSON *root, const char *key, const char *text)
+{
+    if (text[0] != '\0')
+        cJSON_AddStringToObject(root, key, text);
+    else
+        cJSON_AddNullToObject(root, key);
+}
+
 static void add_time(cJSON *root, const char *key, int64_t ms)
 {
-    char text[WHEN_TEXT];
-    if (ms == 0)
-        return;
-    when_rfc3339(ms, text);
-    cJSON_AddStringToObject(root, key, text);
+    char text[WHEN_TEXT] = "";
+    if (ms != 0)
+        when_rfc3339(ms, text);
+    add_text_or_null(root, key, text);
 }
 
 static void print_json(const struct facts *facts)
@@ -96,10 +104,9 @@ static void print_json(const struct facts *facts)
     cJSON *root = cJSON_CreateObject();
     cJSON_AddStringToObject(root, "version", command_version);
     cJSON_AddBoolToObject(root, "running", facts->running != NULL);
-    if (facts->running != NULL) {
-        cJSON_AddStringToObject(root, "since", running_text(facts->running, "since"));
+    add_text_or_null(root, "since", running_text(facts->running, "since"));
+    if (facts->running != NULL)
         cJSON_AddNumberToObject(root, "pid", running_number(facts->running, "pid"));
-    }
     cJSON *counts = cJSON_AddObjectToObject(root, "counts");
     for (int i = 0; i < STATE_COUNT; i++)
         cJSON_AddNumberToObject(counts, state_name((enum recording_state)i),

@@ -23,6 +23,9 @@ void recording_move(struct ledger *ledger, int64_t recording, enum recording_sta
 
 enum recording_state recording_state_of(struct ledger *ledger, int64_t recording);
 
+/* The plan is to hear of it: it is to be sent, perhaps from another path. */
+void recording_note_ready(struct ledger *ledger, int64_t recording);
+
 /* Gives the call key of a recording that no longer holds it to the next one that bears it. */
 void recording_promote_twin(struct ledger *ledger, int64_t recording, int64_t now_ms);
 

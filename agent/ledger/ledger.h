@@ -338,6 +338,12 @@ char *ledger_path_of_content(struct ledger *ledger, const uint8_t sha256[32],
 char *ledger_path_of_call_key(struct ledger *ledger, const char *call_key,
                               const uint8_t sha256[32]);
 
+/* Whether an engagement that bears this recording's owner, name and meeting_id may be another
+ * recording's of ours: one that has this id, or one with the same meeting_id that may be at Chorus
+ * under an id we do not know. A read. */
+bool ledger_engagement_may_be_anothers(struct ledger *ledger, int64_t recording,
+                                       const char *engagement_id);
+
 /* POSTs that left, as far as the ledger knows: all attempts, also those that used up none. */
 int64_t ledger_posts(struct ledger *ledger);
 

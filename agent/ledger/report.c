@@ -102,6 +102,23 @@ char *ledger_path_of_call_key(struct ledger *ledger, const char *call_key, const
     return path;
 }
 
+bool ledger_engagement_may_be_anothers(struct ledger *ledger, int64_t recording,
+                                       const char *engagement_id)
+{
+    struct query *query = db_query(
+        ledger->db,
+        "SELECT 1 FROM recording WHERE engagement_id = ?1 AND id <> ?2"
+        " UNION ALL SELECT 1 FROM recording AS mine JOIN recording AS other"
+        " ON other.meeting_id = mine.meeting_id AND other.key_kind = 1 AND other.id <> mine.id"
+        " WHERE mine.id = ?2 AND other.engagement_id IS NULL AND"
+        " (other.state IN (4, 7) OR other.uncertain > 0) LIMIT 1");
+    query_bind_text(query, 1, engagement_id);
+    query_bind_int(query, 2, recording);
+    bool anothers = query_step(query);
+    query_end(query);
+    return anothers;
+}
+
 int64_t ledger_posts(struct ledger *ledger)
 {
     return one_number(db_query(ledger->db, "SELECT n FROM counter WHERE name = 'posts'"));

@@ -44,6 +44,7 @@ static const char version_1[] =
     "CREATE INDEX recording_failed ON recording(id) WHERE state = 9;"
     "CREATE INDEX recording_by_call_key ON recording(call_key) WHERE call_key IS NOT NULL;"
     "CREATE INDEX recording_to_check ON recording(check_ms) WHERE check_ms IS NOT NULL;"
+    "CREATE INDEX recording_by_meeting ON recording(meeting_id) WHERE key_kind = 1;"
     "CREATE INDEX recording_by_engagement ON recording(engagement_id)"
     "  WHERE engagement_id IS NOT NULL;"
     "CREATE TABLE path("

@@ -23,7 +23,7 @@ struct lookup {
     int64_t recording;
     char *owner, *name, *meeting_id;
     int64_t from_ms, to_ms;
-    bool found_job;
+    bool found_job, is_anothers;
     char *candidates[MOST_CANDIDATES];
     size_t candidate_count, asked;
     char *last_key; /* of the page before, to notice a list that goes round */
@@ -53,6 +53,11 @@ static void end(struct lookup *lookup, enum plan_evidence evidence, const char *
     free(copy);
 }
 
+static void lookup_dropped(void *ctx)
+{
+    end(ctx, EVIDENCE_NO_ANSWER, NULL);
+}
+
 static void ask(struct lookup *lookup, char *target, question_done done)
 {
     int error = uploader_ask(lookup->service->uploader, "GET", target, ANSWER_LIMIT, done, lookup,
@@ -66,6 +71,25 @@ static void ask(struct lookup *lookup, char *target, question_done done)
 
 static void ask_next_candidate(struct lookup *lookup);
 
+/* Owner, name and meeting id agree; but two recordings of ours may share all three. */
+static void apply_claim(void *ctx, struct ledger *ledger)
+{
+    struct lookup *lookup = ctx;
+    lookup->is_anothers = ledger_engagement_may_be_anothers(ledger, lookup->recording,
+                                                            lookup->candidates[lookup->asked]);
+}
+
+static void claim_done(void *ctx)
+{
+    struct lookup *lookup = ctx;
+    if (!lookup->is_anothers) {
+        end(lookup, EVIDENCE_FOUND, lookup->candidates[lookup->asked]);
+        return;
+    }
+    lookup->asked++;
+    ask_next_candidate(lookup);
+}
+
 static void on_conversation(void *ctx, const struct question_answer *answer)
 {
     struct lookup *lookup = ctx;
@@ -74,7 +98,8 @@ static void on_conversation(void *ctx, const struct question_answer *answer)
     bool ours = meeting_id != NULL && strcmp(meeting_id, lookup->meeting_id) == 0;
     free(meeting_id);
     if (ours)
-        end(lookup, EVIDENCE_FOUND, lookup->candidates[lookup->asked]);
+        journal_add(lookup->service->journal,
+                    &(struct journal_step){apply_claim, claim_done, lookup_dropped, lookup});
     else if (answer->status != 200 && answer->status != 404)
         end(lookup, EVIDENCE_NO_ANSWER, NULL);
     else {
@@ -173,11 +198,6 @@ static void begin_done(void *ctx)
         end(lookup, EVIDENCE_NO_ANSWER, NULL);
 }
 
-static void begin_dropped(void *ctx)
-{
-    end(ctx, EVIDENCE_NO_ANSWER, NULL);
-}
-
 void lookup_begin(struct service *service, int64_t recording)
 {
     struct lookup *lookup = mem_zalloc(sizeof *lookup);
@@ -186,7 +206,7 @@ void lookup_begin(struct service *service, int64_t recording)
     lookup->next = service->lookups;
     service->lookups = lookup;
     journal_add(service->journal,
-                &(struct journal_step){apply_begin, begin_done, begin_dropped, lookup});
+                &(struct journal_step){apply_begin, begin_done, lookup_dropped, lookup});
 }
 
 void lookups_abort(struct service *service)

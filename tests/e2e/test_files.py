@@ -15,8 +15,7 @@ import pytest
 
 from support import programs
 from support.chorus import TOKEN
-from support.evidence import (arrivals, assert_all_well, assert_arrived_once,
-                              assert_attempts_agree, stored_digests)
+from support.evidence import arrivals, assert_all_well, assert_arrived_once, stored_digests
 from support.recordings import REFUSED, TAKEN, extension, many, make, sha256, sized, wav
 from support.waiting import wait_until
 
@@ -243,6 +242,17 @@ def test_renamed_while_it_is_uploaded_it_arrives_once(watching, double):
     assert_all_well(double, agent, [renamed])
 
 
+def test_renamed_all_the_time_it_arrives_once(watching, double):
+    agent = watching().start()
+    call = mp3_like(agent.calls / "call-0.mp3", 500_000)
+    for number in range(1, 60):
+        call = call.rename(agent.calls / f"call-{number}.mp3")
+        time.sleep(0.05 if number % 10 else 0.4)
+    agent.wait_counts(uploaded=1, settling=0, hashing=0, queued=0)
+    wait_stored(double, agent, call)
+    assert_arrived_once(double, [call])
+
+
 def test_deleted_while_it_is_uploaded_it_still_arrives(watching, double):
     double.set_script("1: slow-read 8000000")
     agent = watching().start()
@@ -295,6 +305,59 @@ def test_deleted_while_the_agent_was_down_it_is_gone(queueing, double):
     agent.start()
     agent.wait_counts(gone=1, only=True)
     assert double.stored() == []
+
+
+def test_an_uploaded_file_that_comes_back_is_not_sent_again(watching, double):
+    agent = watching(rescan="300ms").start()
+    call = wav(agent.calls / "call.wav", 1)
+    agent.wait_counts(uploaded=1, only=True)
+    content = call.read_bytes()
+    for name in ("call.wav", "again.wav"):
+        call.unlink(missing_ok=True)
+        time.sleep(1)
+        (agent.calls / name).write_bytes(content)
+    agent.wait_counts(uploaded=1, duplicate=1, only=True)
+    assert_all_well(double, agent, [agent.calls / "again.wav"])
+
+
+def test_other_content_of_the_same_size_and_time_is_another_recording(watching, double):
+    """A restored or re-encoded file may bear the time of the one before."""
+    agent = watching().start()
+    call = mp3_like(agent.calls / "call.mp3", 20_000, 1)
+    before, times = sha256(call), call.stat()
+    agent.wait_counts(uploaded=1, only=True)
+    agent.stop()
+    mp3_like(call, 20_000, 2)
+    os.utime(call, ns=(times.st_atime_ns, times.st_mtime_ns))
+    agent.start()
+    agent.wait_counts(uploaded=2, only=True)
+    assert_all_well(double, agent, [before, call])
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link"])
+def test_what_takes_the_place_of_a_queued_file_is_not_followed(queueing, double, kind):
+    agent = queueing()
+    secret = wav(agent.root / "secret.wav", "secret")
+    call = wav(agent.calls / "call.wav", 1)
+    agent.wait_counts(queued=1, only=True)
+    trap = agent.root / "trap"
+    os.mkfifo(trap) if kind == "fifo" else trap.symlink_to(secret)
+    trap.rename(call)
+    release(agent)
+    other = wav(agent.calls / "other.wav", 2)
+    agent.wait_counts(uploaded=1, queued=0, uploading=0, waiting=0)
+    assert_arrived_once(double, [other])
+
+
+def test_an_endless_file_holds_up_neither_status_nor_the_end(watching, double):
+    agent = watching()
+    with open(agent.calls / "sparse.mp3", "wb") as file:
+        file.truncate(1 << 40)
+    agent.start()
+    agent.wait_counts(hashing=1, only=True)
+    assert agent.find("sparse.mp3")["state"] == "hashing"
+    assert agent.stop() == 0
+    assert double.posts() == []
 
 
 # ---- folders ----
@@ -442,6 +505,21 @@ def test_a_copy_takes_over_when_the_first_vanishes_before_its_upload(queueing, d
     release(agent)
     agent.wait_counts(uploaded=1)
     assert agent.find(second)["state"] == "uploaded"
+    assert_all_well(double, agent, [second])
+
+
+def test_a_copy_takes_over_though_the_first_vanished_unseen(queueing, double):
+    agent = queueing()
+    first = wav(agent.calls / "first.wav", 1)
+    agent.wait_counts(queued=1, only=True)
+    second = wav(agent.calls / "second.wav", 1)
+    agent.wait_counts(queued=1, duplicate=1, only=True)
+    agent.stop()
+    first.unlink()
+    agent.start()
+    wait_state(agent, second, "queued")
+    release(agent)
+    wait_state(agent, second, "uploaded")
     assert_all_well(double, agent, [second])
 
 
@@ -661,6 +739,19 @@ def test_a_watch_folder_that_goes_away_makes_nothing_gone(queueing, double):
     release(agent)
     agent.wait_counts(uploaded=20, only=True, timeout=60)
     assert_all_well(double, agent, agent.calls.iterdir())
+
+
+def test_a_watch_folder_that_is_replaced_by_a_copy_sends_nothing_again(watching, double):
+    """A restore, or a move to another disk: other inodes, the same recordings."""
+    agent = watching().start()
+    calls = many(agent.calls, 20)
+    agent.wait_counts(uploaded=20, only=True)
+    shutil.copytree(agent.calls, agent.root / "copy")
+    agent.calls.rename(agent.root / "old")
+    (agent.root / "copy").rename(agent.calls)
+    calls.append(wav(agent.calls / "new.wav", "new"))
+    agent.wait_counts(uploaded=21, only=True, timeout=60)
+    assert_all_well(double, agent, calls)
 
 
 def test_uploads_that_are_due_while_their_folder_is_away_wait_for_it(queueing, double):

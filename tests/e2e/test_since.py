@@ -3,11 +3,10 @@
 import datetime
 import os
 import shutil
-import subprocess
 
 import pytest
 
-from support.evidence import assert_all_well, assert_attempts_agree, stored_digests
+from support.evidence import assert_all_well, stored_digests
 from support.recordings import many, sha256, wav
 from support.waiting import wait_until
 
@@ -46,6 +45,19 @@ def test_a_full_folder_is_left_alone_and_told_once_with_the_way_to_take_it(start
     assert "recordings=10" in line and "chorus-agent once" in line and "watch=calls" in line
     assert all("before the first start" in one["reason"] for one in agent.list())
     assert double.posts() == []
+
+
+def test_years_of_recordings_are_left_alone_while_new_ones_are_taken(starting, double):
+    agent = starting()
+    for month in range(20):
+        many(agent.calls / f"{month}", 200, 0.01, first=200 * month)
+    agent.start()
+    agent.wait_counts(skipped=4000, only=True, timeout=60)
+    call = wav(agent.calls / "7" / "new.wav", "new")
+    agent.wait_counts(skipped=4000, uploaded=1, only=True, timeout=60)
+    wait_until(lambda: told(agent), "it is told", describe=agent.describe)
+    assert "recordings=4000" in told(agent)[0]
+    assert_all_well(double, agent, [call])
 
 
 def test_what_comes_after_the_start_is_taken_however_old_it_claims_to_be(starting, double):
