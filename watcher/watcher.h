@@ -87,6 +87,7 @@ struct watch_fingerprint {
     int error; /* errno, for UNREADABLE */
     struct file_identity identity;
     uint8_t sha256[32];
+    bool zeros; /* nothing but zero bytes: what a power cut leaves of data that was never written */
 };
 
 struct watch_state {

@@ -53,18 +53,22 @@ bool ledger_is_renamed_skip(struct ledger *ledger, const struct file_identity *i
 }
 
 struct path_row {
-    int64_t id, recording;
+    int64_t id, recording, ino;
+    uint64_t size;
 };
 
 static struct path_row current_row(struct ledger *ledger, const char *path)
 {
-    struct path_row row = {0, 0};
+    struct path_row row = {0};
     struct query *query =
-        db_query(ledger->db, "SELECT id, recording FROM path WHERE path = ? AND current = 1");
+        db_query(ledger->db, "SELECT id, recording, ino, size FROM path WHERE path = ?"
+                             " AND current = 1");
     query_bind_blob(query, 1, path, strlen(path));
     if (query_step(query)) {
         row.id = query_int(query, 0);
         row.recording = query_int(query, 1);
+        row.ino = query_int(query, 2);
+        row.size = (uint64_t)query_int(query, 3);
     }
     query_end(query);
     return row;
@@ -114,19 +118,22 @@ struct old_recording {
     enum recording_state state;
     int64_t path, size;
     int uncertain;
+    bool known_by_409;
 };
 
 static struct old_recording old_recording(struct ledger *ledger, int64_t recording)
 {
     struct old_recording old = {0};
     struct query *query =
-        db_query(ledger->db, "SELECT state, path, size, uncertain FROM recording WHERE id = ?");
+        db_query(ledger->db, "SELECT state, path, size, uncertain, known_by_409 FROM recording"
+                             " WHERE id = ?");
     query_bind_int(query, 1, recording);
     if (query_step(query)) {
         old.state = (enum recording_state)query_int(query, 0);
         old.path = query_int(query, 1);
         old.size = query_int(query, 2);
         old.uncertain = (int)query_int(query, 3);
+        old.known_by_409 = query_int(query, 4) != 0;
     }
     query_end(query);
     return old;
@@ -135,9 +142,9 @@ static struct old_recording old_recording(struct ledger *ledger, int64_t recordi
 /* Whether something of it is, or may be, or is just being sent to Chorus. */
 static bool may_be_there(const struct old_recording *old)
 {
-    return old->uncertain > 0 || old->state == STATE_UPLOADED || old->state == STATE_UPLOADING ||
-           old->state == STATE_UNCERTAIN || old->state == STATE_DELETING ||
-           old->state == STATE_DELETED;
+    return old->uncertain > 0 || old->known_by_409 || old->state == STATE_UPLOADED ||
+           old->state == STATE_UPLOADING || old->state == STATE_UNCERTAIN ||
+           old->state == STATE_DELETING || old->state == STATE_DELETED;
 }
 
 static void set_row_recording(struct ledger *ledger, int64_t row, int64_t recording)
@@ -157,14 +164,26 @@ static void set_chosen_path(struct ledger *ledger, int64_t recording, int64_t ro
     query_bind_int(query, 1, row);
     query_bind_int(query, 2, recording);
     query_run(query);
+    enum recording_state state = recording_state_of(ledger, recording);
+    if (state == STATE_QUEUED || state == STATE_WAITING || state == STATE_UNCERTAIN)
+        recording_note_ready(ledger, recording);
+}
+
+static void run_for(struct ledger *ledger, const char *sql, int64_t recording)
+{
+    struct query *query = db_query(ledger_write(ledger), sql);
+    query_bind_int(query, 1, recording);
+    query_run(query);
 }
 
 static void delete_recording(struct ledger *ledger, int64_t recording, int64_t now_ms)
 {
-    recording_promote_twin(ledger, recording, now_ms);
-    struct query *query = db_query(ledger_write(ledger), "DELETE FROM recording WHERE id = ?");
-    query_bind_int(query, 1, recording);
-    query_run(query);
+    if (state_holds_call_key(recording_state_of(ledger, recording)))
+        recording_promote_twin(ledger, recording, now_ms);
+    run_for(ledger, "UPDATE recording SET twin_of = NULL WHERE twin_of = ?", recording);
+    /* copies that have left */
+    run_for(ledger, "UPDATE path SET recording = NULL WHERE recording = ?", recording);
+    run_for(ledger, "DELETE FROM recording WHERE id = ?", recording);
 }
 
 /* The row no longer has this content, of which nothing can have left. */
@@ -310,6 +329,9 @@ void ledger_admit(struct ledger *ledger, const struct ledger_file *file, const u
         admission->kind = needed ? ADMIT_RESOLVE : ADMIT_KNOWN;
         return;
     }
+    bool shrank = row.recording != 0 && row.ino == (int64_t)file->identity.ino &&
+                  row.size > file->identity.size;
+    admission->shrank_from = shrank ? row.size : 0;
     int64_t id = row.id != 0 ? leave_old_content(ledger, &row, file->identity.size, now_ms) : 0;
     if (id == 0)
         id = insert_row(ledger, file, now_ms);
@@ -351,19 +373,38 @@ static void lose_chosen_path(struct ledger *ledger, int64_t recording, int64_t r
                    now_ms);
 }
 
+/* A recording that is to be sent from this path, whichever version of the file it was: the file may
+ * have changed or left while it was in flight. */
+static struct path_row row_to_be_sent(struct ledger *ledger, const char *path)
+{
+    struct path_row row = {0};
+    struct query *query =
+        db_query(ledger->db, "SELECT p.id, r.id FROM path AS p JOIN recording AS r ON r.path = p.id"
+                             " WHERE p.path = ? AND r.state IN (2, 3, 5, 6) LIMIT 1");
+    query_bind_blob(query, 1, path, strlen(path));
+    if (query_step(query)) {
+        row.id = query_int(query, 0);
+        row.recording = query_int(query, 1);
+    }
+    query_end(query);
+    return row;
+}
+
 void ledger_absent(struct ledger *ledger, const char *path, int64_t now_ms)
 {
     struct path_row row = current_row(ledger, path);
-    if (row.id == 0)
-        return;
-    struct query *query =
-        db_query(ledger_write(ledger), "UPDATE path SET present = 0 WHERE id = ? AND present = 1");
-    query_bind_int(query, 1, row.id);
-    query_run(query);
-    if (row.recording == 0 || db_error(ledger->db) != 0 || db_changes(ledger->db) == 0)
-        return;
-    if (old_recording(ledger, row.recording).path == row.id)
+    if (row.id != 0) {
+        struct query *query = db_query(ledger_write(ledger),
+                                       "UPDATE path SET present = 0 WHERE id = ? AND present = 1");
+        query_bind_int(query, 1, row.id);
+        query_run(query);
+    }
+    for (;;) {
+        row = row_to_be_sent(ledger, path);
+        if (row.id == 0 || db_error(ledger->db) != 0)
+            return;
         lose_chosen_path(ledger, row.recording, row.id, now_ms);
+    }
 }
 
 void ledger_source_changed(struct ledger *ledger, int64_t recording, bool request_left,
@@ -396,8 +437,8 @@ size_t ledger_pending_paths(struct ledger *ledger, int64_t watch, int64_t after,
     size_t count = 0;
     struct query *query = db_query(
         ledger->db, "SELECT r.id, p.id, p.path FROM recording AS r JOIN path AS p ON p.id = r.path"
-                    " WHERE r.state IN (2, 3, 5, 6) AND r.id > ? AND p.watch = ? AND p.present = 1"
-                    " AND p.current = 1 ORDER BY r.id LIMIT ?");
+                    " WHERE r.state IN (2, 3, 5, 6) AND r.id > ? AND p.watch = ?"
+                    " ORDER BY r.id LIMIT ?");
     query_bind_int(query, 1, after);
     query_bind_int(query, 2, watch);
     query_bind_int(query, 3, (int64_t)most);

@@ -196,7 +196,7 @@ enum recording_state recording_state_of(struct ledger *ledger, int64_t recording
     return look(ledger, recording).state;
 }
 
-static void note_ready(struct ledger *ledger, int64_t recording)
+void recording_note_ready(struct ledger *ledger, int64_t recording)
 {
     if (ledger->ready_count == ledger->ready_room) {
         ledger->ready_room = ledger->ready_room > 0 ? 2 * ledger->ready_room : 64;
@@ -235,7 +235,7 @@ void recording_move(struct ledger *ledger, int64_t recording, enum recording_sta
     bool attempt_ended = now.state == STATE_UPLOADING;
     story_add(ledger, now.path, to, attempt_ended ? now.attempts : 0, status, reason, now_ms);
     if (to == STATE_QUEUED || to == STATE_WAITING || to == STATE_UNCERTAIN)
-        note_ready(ledger, recording);
+        recording_note_ready(ledger, recording);
     if (state_holds_call_key(now.state) && !state_holds_call_key(to) && to != STATE_DUPLICATE)
         recording_promote_twin(ledger, recording, now_ms);
 }
@@ -270,6 +270,10 @@ void recording_promote_twin(struct ledger *ledger, int64_t recording, int64_t no
     query_end(query);
     if (twin == 0)
         return;
+    query = db_query(ledger->db, "UPDATE recording SET twin_of = ? WHERE twin_of = ?");
+    query_bind_int(query, 1, twin);
+    query_bind_int(query, 2, recording);
+    query_run(query);
     /* digest 0: the rules are applied again before it leaves */
     query = db_query(ledger->db,
                      "UPDATE recording SET path = ?, digest = 0, twin_of = NULL WHERE id = ?");

@@ -111,6 +111,7 @@ enum admission_kind {
 struct ledger_admission {
     enum admission_kind kind;
     int64_t recording, path;
+    uint64_t shrank_from; /* the very file (inode) had so many bytes before, more than now; 0: no */
 };
 
 /* A fingerprinted file: the path now has this content. */
@@ -123,10 +124,11 @@ void ledger_admit(struct ledger *ledger, const struct ledger_file *file, const u
 
 /* The outcome of the rules for `recording` as it is found at `path` (row id): queued, waiting
  * (until not_before_ms), held, skipped, or duplicate by call key. `digest` says under which
- * configuration and tables. For a recording whose earlier attempt may have arrived, nothing of its
+ * configuration and tables. A recording whose path bore its uploaded twin before is held, and
+ * `resolution` then says so. For a recording whose earlier attempt may have arrived, nothing of its
  * form changes. */
 void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
-                    const struct resolution *resolution, uint64_t digest, int64_t not_before_ms,
+                    struct resolution *resolution, uint64_t digest, int64_t not_before_ms,
                     int64_t now_ms);
 
 /* The file left its path. Another path takes over, or the recording is gone. */
@@ -193,7 +195,8 @@ size_t ledger_recover(struct ledger *ledger, int64_t resend_after_ms, int64_t no
 /* Recordings that became queued or waiting since the last call, for the plan. Returns how many. */
 size_t ledger_take_ready(struct ledger *ledger, int64_t *recordings, size_t most);
 
-/* Held recordings resolved under another digest: ids above `after`, at most `most`. A read. */
+/* Recordings held or skipped by the rules under another digest: ids above `after`, at most `most`.
+ * A read. */
 size_t ledger_held_otherwise(struct ledger *ledger, uint64_t digest, int64_t after,
                              int64_t *recordings, size_t most);
 

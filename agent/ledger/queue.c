@@ -31,14 +31,34 @@ static int64_t holder_of_call_key(struct ledger *ledger, const char *call_key, i
 {
     if (call_key == NULL)
         return 0;
-    struct query *query =
-        db_query(ledger->db, "SELECT id FROM recording WHERE call_key = ? AND id <> ? AND"
-                             " state NOT IN (8, 9, 10, 11) ORDER BY id LIMIT 1");
+    struct query *query = db_query(
+        ledger->db, "SELECT id FROM recording WHERE call_key = ? AND id <> ? AND"
+                    " (state NOT IN (8, 9, 10, 11) OR known_by_409 = 1) ORDER BY id LIMIT 1");
     query_bind_text(query, 1, call_key);
     query_bind_int(query, 2, except);
     int64_t id = query_step(query) ? query_int(query, 0) : 0;
     query_end(query);
     return id;
+}
+
+static enum held_kind held_kind_of(const struct resolution *r)
+{
+    if (r->outcome != RESOLVED_HELD)
+        return HELD_NOT;
+    return r->doubt ? HELD_DOUBT : HELD_OWNER;
+}
+
+/* Whether it gives up the call key that it bore. */
+static bool call_key_changes(struct ledger *ledger, int64_t recording, const char *call_key)
+{
+    struct query *query =
+        db_query(ledger->db, "SELECT 1 FROM recording WHERE id = ? AND call_key IS NOT NULL AND"
+                             " call_key IS NOT ?");
+    query_bind_int(query, 1, recording);
+    query_bind_text(query, 2, call_key);
+    bool changes = query_step(query);
+    query_end(query);
+    return changes;
 }
 
 static void set_form(struct ledger *ledger, int64_t recording, int64_t path,
@@ -63,7 +83,7 @@ static void set_form(struct ledger *ledger, int64_t recording, int64_t path,
     free(fields);
     query_bind_int(query, 11, (int64_t)digest);
     query_bind_int_or_null(query, 12, twin);
-    query_bind_int(query, 13, r->outcome == RESOLVED_HELD ? HELD_OWNER : HELD_NOT);
+    query_bind_int(query, 13, held_kind_of(r));
     query_bind_int(query, 14, recording);
     query_run(query);
 }
@@ -92,6 +112,27 @@ static bool form_is_refused(const struct ledger_job *job, const struct resolutio
            same_text(job->crm_opportunity_id, r->crm_opportunity_id);
 }
 
+/* The uploaded recording `twin` had this very path: the dialer went on with a file that had been
+ * sent. */
+static char *changed_after_upload(struct ledger *ledger, int64_t path, int64_t twin)
+{
+    char *reason = NULL;
+    struct query *query = db_query(
+        ledger->db,
+        "SELECT old.size, now.size FROM path AS now JOIN path AS old ON old.path = now.path"
+        " AND old.id <> now.id WHERE now.id = ? AND old.recording = ?"
+        " ORDER BY old.id DESC LIMIT 1");
+    query_bind_int(query, 1, path);
+    query_bind_int(query, 2, twin);
+    if (query_step(query))
+        reason =
+            mem_printf("changed after it was uploaded: %lld to %lld bytes; `retry` sends it as a "
+                       "recording of its own",
+                       (long long)query_int(query, 0), (long long)query_int(query, 1));
+    query_end(query);
+    return reason;
+}
+
 static void move_as_resolved(struct ledger *ledger, int64_t recording, const struct resolution *r,
                              int64_t twin, int64_t not_before_ms, int64_t now_ms)
 {
@@ -111,7 +152,7 @@ static void move_as_resolved(struct ledger *ledger, int64_t recording, const str
 }
 
 void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
-                    const struct resolution *resolution, uint64_t digest, int64_t not_before_ms,
+                    struct resolution *resolution, uint64_t digest, int64_t not_before_ms,
                     int64_t now_ms)
 {
     struct ledger_job job;
@@ -127,7 +168,15 @@ void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
         story_add(ledger, path, STATE_DUPLICATE, 0, 0,
                   "the same content as a recording that Chorus refused in this form", now_ms);
     } else {
+        if (state_holds_call_key(job.state) &&
+            call_key_changes(ledger, recording, resolution->call_key))
+            recording_promote_twin(ledger, recording, now_ms);
         int64_t twin = holder_of_call_key(ledger, resolution->call_key, recording);
+        char *changed = twin != 0 ? changed_after_upload(ledger, path, twin) : NULL;
+        if (changed != NULL) {
+            resolution_doubt(resolution, changed);
+            twin = 0;
+        }
         set_form(ledger, recording, path, resolution, digest, twin);
         move_as_resolved(ledger, recording, resolution, twin, not_before_ms, now_ms);
     }
@@ -241,10 +290,6 @@ static struct query *queued(struct ledger *ledger, enum upload_order order)
                                 " ORDER BY size LIMIT ?1");
 }
 
-/* A due time further off than any delay we set was written under another clock: it is due. */
-enum { LONGEST_DELAY_MS = 8 * 86400 };
-#define FAR_OFF ((int64_t)LONGEST_DELAY_MS * 1000)
-
 static size_t fetch_due(struct ledger *ledger, int64_t now_ms, struct plan_item *items, size_t most,
                         int64_t *next_due_ms)
 {
@@ -253,11 +298,15 @@ static size_t fetch_due(struct ledger *ledger, int64_t now_ms, struct plan_item 
                              " (next_attempt_ms IS NULL OR next_attempt_ms <= ?2 OR"
                              " next_attempt_ms > ?3) ORDER BY next_attempt_ms LIMIT ?1");
     query_bind_int(query, 2, now_ms);
-    query_bind_int(query, 3, now_ms + FAR_OFF);
+    query_bind_int(query, 3, now_ms + PLAN_FAR_OFF_MS);
     size_t count = read_items(query, ORDER_OLDEST, items, most);
-    query = db_query(ledger->db, "SELECT min(next_attempt_ms) FROM recording WHERE"
-                                 " state IN (5, 6) AND next_attempt_ms > ?");
+    for (size_t i = 0; i < count; i++)
+        items[i].rank = items[i].due_ms; /* what waits longest goes first, whatever its age */
+    query =
+        db_query(ledger->db, "SELECT min(next_attempt_ms) FROM recording WHERE"
+                             " state IN (5, 6) AND next_attempt_ms > ? AND next_attempt_ms <= ?");
     query_bind_int(query, 1, now_ms);
+    query_bind_int(query, 2, now_ms + PLAN_FAR_OFF_MS);
     *next_due_ms = query_step(query) ? query_int(query, 0) : 0;
     query_end(query);
     return count;
@@ -378,8 +427,9 @@ size_t ledger_held_otherwise(struct ledger *ledger, uint64_t digest, int64_t aft
                              int64_t *recordings, size_t most)
 {
     struct query *query =
-        db_query(ledger->db, "SELECT id FROM recording WHERE state = 2 AND id > ? AND digest <> ?"
-                             " AND digest <> 1 AND held IN (1, 2) ORDER BY id LIMIT ?");
+        db_query(ledger->db, "SELECT id FROM recording WHERE state IN (2, 10) AND id > ? AND"
+                             " digest <> ? AND digest <> 1 AND (state = 10 OR held IN (1, 2))"
+                             " ORDER BY id LIMIT ?");
     query_bind_int(query, 1, after);
     query_bind_int(query, 2, (int64_t)digest);
     query_bind_int(query, 3, (int64_t)most);
@@ -454,10 +504,12 @@ int ledger_retry(struct ledger *ledger, int64_t recording, int64_t now_ms)
     ledger_job_clear(&job);
     if (!again)
         return -EEXIST;
-    /* a person has decided: it starts afresh, under the rules as they are now; only a key made of
-     * the content still remembers earlier attempts, for then a 409 is proof */
+    /* a person has decided; a form that was held in doubt is sent as it was found: rules would only
+     * raise the same doubt again. It starts afresh, under the rules as they are now; only a key
+     * made of the content still remembers earlier attempts, for then a 409 is proof */
     struct query *query = db_query(
-        ledger_write(ledger), "UPDATE recording SET digest = 0, first_attempt_ms = NULL,"
+        ledger_write(ledger), "UPDATE recording SET digest = CASE WHEN held = 3 THEN digest"
+                              " ELSE 0 END, first_attempt_ms = NULL,"
                               " held = 0, conflict = 0, uncertain = CASE WHEN key_kind = 2 THEN"
                               " uncertain ELSE 0 END WHERE id = ?");
     query_bind_int(query, 1, recording);

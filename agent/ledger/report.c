@@ -94,7 +94,8 @@ char *ledger_path_of_call_key(struct ledger *ledger, const char *call_key, const
     struct query *query =
         db_query(ledger->db, "SELECT p.path FROM recording AS r JOIN path AS p ON p.id = r.path"
                              " WHERE r.call_key = ? AND r.sha256 <> ? AND"
-                             " r.state NOT IN (8, 9, 10, 11) ORDER BY r.id LIMIT 1");
+                             " (r.state NOT IN (8, 9, 10, 11) OR r.known_by_409 = 1) ORDER BY r.id"
+                             " LIMIT 1");
     query_bind_text(query, 1, call_key);
     query_bind_blob(query, 2, sha256, 32);
     char *path = query_step(query) ? query_string(query, 0) : NULL;

@@ -13,6 +13,8 @@
  * counts a million rows: kind 0..13 are states of recordings, 100 paths of recordings, 101 skipped
  * paths, 102 bytes uploaded.
  *
+ * recording.id is never used again: the plan may still know the one that had it.
+ *
  * path.current: 1 for the newest of several versions of one file (its content changed after an
  * upload), else minus its own id. path.recording null and skip 0: forgotten, settles again.
  */
@@ -23,7 +25,7 @@ static const char version_1[] =
     "  root_dev INTEGER, root_ino INTEGER,"
     "  UNIQUE(name, path));"
     "CREATE TABLE recording("
-    "  id INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,"
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT, sha256 BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,"
     "  state INTEGER NOT NULL, path INTEGER, mtime_ms INTEGER NOT NULL,"
     "  held INTEGER NOT NULL DEFAULT 0, rule TEXT, owner TEXT, name TEXT, meeting_id TEXT,"
     "  crm_account_id TEXT, crm_opportunity_id TEXT, call_key TEXT, fields TEXT,"
@@ -40,6 +42,8 @@ static const char version_1[] =
     "CREATE INDEX recording_due ON recording(next_attempt_ms) WHERE state IN (5, 6);"
     "CREATE INDEX recording_open ON recording(id) WHERE state IN (2, 3, 5, 6);"
     "CREATE INDEX recording_held ON recording(id) WHERE state = 2;"
+    "CREATE INDEX recording_by_rules ON recording(id) WHERE state IN (2, 10);"
+    "CREATE INDEX recording_by_twin ON recording(twin_of) WHERE twin_of IS NOT NULL;"
     "CREATE INDEX recording_uploading ON recording(id) WHERE state = 4;"
     "CREATE INDEX recording_failed ON recording(id) WHERE state = 9;"
     "CREATE INDEX recording_by_call_key ON recording(call_key) WHERE call_key IS NOT NULL;"

@@ -297,3 +297,10 @@ void resolution_clear(struct resolution *resolution)
     free(resolution->fields);
     *resolution = (struct resolution){0};
 }
+
+void resolution_doubt(struct resolution *resolution, char *reason)
+{
+    resolution->outcome = RESOLVED_HELD;
+    resolution->doubt = true;
+    mem_replace(&resolution->reason, reason);
+}

@@ -67,6 +67,7 @@ struct resolution {
     enum resolution_outcome outcome;
     char *rule;   /* title, or "rule 2"; NULL: none matched */
     char *reason; /* in words, for SKIP and HELD */
+    bool doubt;   /* HELD for the caller's own reason: only a person's `retry` releases it */
     enum key_kind key_kind;
     /* As sent: escaped, valid UTF-8. owner is a valid e-mail address and name is not empty when
      * RESOLVED. The others are NULL when empty. */
@@ -85,5 +86,8 @@ void rules_resolve(const struct rule_set *rules, const struct table_set *tables,
                    const struct recording_facts *facts, const char *override_owner,
                    resolve_trace trace, void *trace_ctx, struct resolution *resolution);
 void resolution_clear(struct resolution *resolution);
+
+/* Turns it into HELD with doubt; takes `reason` (allocated) over. */
+void resolution_doubt(struct resolution *resolution, char *reason);
 
 #endif

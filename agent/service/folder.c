@@ -30,6 +30,7 @@ struct intake {
     char *relative; /* below the folder's root */
     struct file_identity identity;
     uint8_t sha256[32];
+    bool zeros;
     enum skip_kind skip;
     char *rule, *reason;
     bool known; /* dealt with before, by another look */
@@ -121,22 +122,22 @@ static void finish(struct intake *intake)
 
 /* --- judging what a scan meets --- */
 
-static void see(struct folder *folder, int64_t recording)
+static void see(struct folder *folder, int64_t path)
 {
-    size_t at = (size_t)recording / 8;
+    size_t at = (size_t)path / 8;
     if (at >= folder->seen_room) {
         size_t room = at + at / 2 + 1024;
         folder->seen = mem_resize(folder->seen, room, 1);
         memset(folder->seen + folder->seen_room, 0, room - folder->seen_room);
         folder->seen_room = room;
     }
-    folder->seen[at] |= (uint8_t)(1 << (recording % 8));
+    folder->seen[at] |= (uint8_t)(1 << (path % 8));
 }
 
-static bool was_seen(const struct folder *folder, int64_t recording)
+static bool was_seen(const struct folder *folder, int64_t path)
 {
-    size_t at = (size_t)recording / 8;
-    return at < folder->seen_room && (folder->seen[at] >> (recording % 8) & 1) != 0;
+    size_t at = (size_t)path / 8;
+    return at < folder->seen_room && (folder->seen[at] >> (path % 8) & 1) != 0;
 }
 
 static bool is_to_be_sent(enum recording_state state)
@@ -243,7 +244,7 @@ static bool judge_one(struct folder *folder, struct ledger *ledger, const struct
     if (known.same && !folder->trust_recorded)
         trust_root(folder);
     if (known.recording != 0 && is_to_be_sent(known.state))
-        see(folder, known.recording);
+        see(folder, known.path);
     if (known.same && known.skip == SKIP_BEFORE_START)
         return since_still_skips(folder, &entry->identity);
     if (known.same && folder->bulk != NULL)
@@ -364,6 +365,25 @@ static void on_finished(void *ctx, const struct watch_finding *finding)
 
 /* --- a fingerprinted file --- */
 
+/* What a power cut or a slip leaves of a recording is not sent as if it were one. */
+static void doubt_content(const struct intake *intake, const struct ledger_admission *admission,
+                          struct resolution *resolution)
+{
+    char *reason = NULL;
+    if (intake->zeros)
+        reason = mem_string(
+            "it holds nothing but zero bytes, as a crash leaves a file whose data was never "
+            "written; `retry` sends it all the same");
+    else if (admission->shrank_from > 0)
+        reason =
+            mem_printf("it shrank: %" PRIu64 " to %" PRIu64 " bytes; `retry` sends it as it is",
+                       admission->shrank_from, intake->identity.size);
+    if (reason == NULL || resolution->outcome != RESOLVED)
+        free(reason);
+    else
+        resolution_doubt(resolution, reason);
+}
+
 static void apply_admit(void *ctx, struct ledger *ledger)
 {
     struct intake *intake = ctx;
@@ -383,6 +403,7 @@ static void apply_admit(void *ctx, struct ledger *ledger)
     struct resolution resolution;
     service_resolve(service, watch, intake->path, folder->root_length, &intake->identity,
                     intake->sha256, owner, &resolution);
+    doubt_content(intake, &admission, &resolution);
     ledger_resolve(ledger, admission.recording, admission.path, &resolution,
                    owner != NULL ? LEDGER_OWNER_GIVEN : service->digest,
                    service_not_before(watch, &intake->identity), now_ms);
@@ -414,6 +435,7 @@ static void on_fingerprinted(void *ctx, const struct watch_fingerprint *fingerpr
     if (fingerprint->result == WATCH_FINGERPRINT_TAKEN) {
         struct intake *intake = intake_new(folder, fingerprint->path, &fingerprint->identity);
         memcpy(intake->sha256, fingerprint->sha256, sizeof intake->sha256);
+        intake->zeros = fingerprint->zeros;
         journal_add(folder->service->journal,
                     &(struct journal_step){apply_admit, admit_done, intake_free, intake});
     } else {
@@ -484,7 +506,7 @@ static void apply_sweep(void *ctx, struct ledger *ledger)
         ledger_pending_paths(ledger, sweep->folder->ledger_watch, sweep->after, paths, SWEEP);
     for (size_t i = 0; i < sweep->count; i++) {
         sweep->next = paths[i].recording;
-        if (!was_seen(sweep->folder, paths[i].recording) && is_absent(paths[i].path))
+        if (!was_seen(sweep->folder, paths[i].id) && is_absent(paths[i].path))
             ledger_absent(ledger, paths[i].path, when_now_ms());
         free(paths[i].path);
     }

@@ -45,7 +45,7 @@ struct folder {
      * is no empty folder. */
     bool trusted, trust_recorded;
     int64_t left_alone; /* skipped "before the first start" in this run */
-    uint8_t *seen;      /* by recording: met by the scan that is under way */
+    uint8_t *seen;      /* by path row: met by the scan that is under way */
     size_t seen_room;
     unsigned steps; /* journal steps that point here */
     bool scanned, closing, closed;

@@ -55,6 +55,7 @@ static void fetched_in_the_order_asked_for(void **state)
     expect_order(room, LANE_ORDER, ORDER_OLDEST, id[0], id[1], id[2]);
     expect_order(room, LANE_ORDER, ORDER_SMALLEST, id[0], id[1], id[2]);
     expect_order(room, LANE_BACK, ORDER_NEWEST, id[0], id[1], id[2]);
+    commit(room);
     meddle(room, "UPDATE recording SET size = 5 WHERE id = 3");
     expect_order(room, LANE_ORDER, ORDER_SMALLEST, id[2], id[0], id[1]);
     expect_order(room, LANE_BACK, ORDER_SMALLEST, id[0], id[1], id[2]);
