@@ -229,7 +229,7 @@ static void fetch_what_is_wanted(struct plan *plan, struct plan_effects *effects
         struct plan_effect *effect = emit(effects, EFFECT_FETCH);
         effect->lane = (enum plan_lane)i;
         /* what is in memory already comes back too, and is passed over */
-        effect->count = count + plan->parked_count + plan->lanes.lane[LANE_ORDER].count +
+        effect->count = count + plan->parked_count + plan->looking_count + plan->lanes.lane[LANE_ORDER].count +
                         plan->lanes.lane[LANE_BACK].count + plan->lanes.lane[LANE_DUE].count;
     }
 }

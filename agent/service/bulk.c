@@ -18,8 +18,8 @@ struct bulk {
     struct bulk *next;
     int64_t number;
     char *owner;
-    unsigned open_looks;
-    bool numbered;
+    unsigned open_looks; /* and one more until all are opened */
+    bool over;           /* reported: it goes with its last look */
     unsigned long long known;
     bulk_report report;
     void *ctx;
@@ -44,11 +44,6 @@ void bulk_met_known(struct bulk *bulk)
     bulk->known++;
 }
 
-void bulk_folder_closed(struct bulk *bulk)
-{
-    bulk->open_looks--;
-}
-
 static void free_looks(struct bulk *bulk)
 {
     for (size_t i = 0; i < bulk->look_count; i++) {
@@ -66,6 +61,18 @@ static void free_bulk(struct bulk *bulk)
     free_looks(bulk);
     free(bulk->owner);
     free(bulk);
+}
+
+static void free_if_over(struct bulk *bulk)
+{
+    if (bulk->over && bulk->open_looks == 0)
+        free_bulk(bulk);
+}
+
+void bulk_look_over(struct bulk *bulk)
+{
+    bulk->open_looks--;
+    free_if_over(bulk);
 }
 
 static void add_look(struct bulk *bulk, const struct watch_config *watch, char *root, char *only)
@@ -144,7 +151,6 @@ static void apply_number(void *ctx, struct ledger *ledger)
 static void open_looks(void *ctx)
 {
     struct bulk *bulk = ctx;
-    bulk->numbered = true;
     for (size_t i = 0; i < bulk->look_count && !bulk->service->stopping; i++) {
         const struct look *look = &bulk->looks[i];
         const struct watch_config *watch = config_watch(bulk->service->config, look->watch);
@@ -153,7 +159,12 @@ static void open_looks(void *ctx)
         bulk->open_looks++;
         folder_open_look(bulk->service, watch, bulk, look->root, look->only);
     }
-    free_looks(bulk);
+    bulk_look_over(bulk);
+}
+
+static void not_opened(void *ctx)
+{
+    bulk_look_over(ctx);
 }
 
 static void fill_progress(struct bulk *bulk, struct bulk_progress *progress)
@@ -185,10 +196,11 @@ static bool is_over(const struct bulk *bulk)
 {
     const struct service *service = bulk->service;
     struct ledger *ledger = journal_ledger(service->journal);
-    return bulk->numbered && bulk->open_looks == 0 && ledger != NULL &&
+    return bulk->open_looks == 0 && ledger != NULL &&
            journal_is_idle(service->journal) && !ledger_bulk_is_open(ledger, bulk->number);
 }
 
+/* May end the service, and with it all runs. */
 static void report(struct bulk *bulk, bool ended)
 {
     struct bulk_progress progress;
@@ -202,16 +214,17 @@ static void on_bulk_timer(uv_timer_t *timer)
 {
     struct service *service = timer->data;
     struct bulk **link = &service->bulks;
-    while (*link != NULL) {
+    while (!service->stopping && *link != NULL) {
         struct bulk *bulk = *link;
         if (!is_over(bulk)) {
-            report(bulk, false);
             link = &bulk->next;
+            report(bulk, false);
             continue;
         }
         *link = bulk->next;
         report(bulk, true);
-        free_bulk(bulk);
+        bulk->over = true;
+        free_if_over(bulk);
     }
     if (service->bulks == NULL)
         uv_timer_stop(timer);
@@ -232,7 +245,9 @@ struct bulk *bulk_start(struct service *service, const struct bulk_request *requ
     }
     bulk->next = service->bulks;
     service->bulks = bulk;
-    journal_add(service->journal, &(struct journal_step){apply_number, open_looks, NULL, bulk});
+    bulk->open_looks = 1;
+    journal_add(service->journal,
+                &(struct journal_step){apply_number, open_looks, not_opened, bulk});
     uv_timer_start(&service->bulk_timer, on_bulk_timer, REPORT_EVERY_MS, REPORT_EVERY_MS);
     return bulk;
 }
@@ -243,6 +258,7 @@ void bulk_stop_all(struct service *service)
         struct bulk *bulk = service->bulks;
         service->bulks = bulk->next;
         bulk->report(bulk->ctx, NULL, true);
-        free_bulk(bulk);
+        bulk->over = true;
+        free_if_over(bulk);
     }
 }

@@ -162,11 +162,23 @@ static void resolve_anew(struct transfer *transfer, struct ledger *ledger)
         job->state = STATE_GONE;
 }
 
-static bool may_be_sent(const struct ledger_job *job)
+static bool is_to_be_sent(const struct ledger_job *job)
 {
     return (job->state == STATE_QUEUED || job->state == STATE_WAITING ||
             job->state == STATE_UNCERTAIN) &&
-           job->path != NULL && job->owner != NULL && job->name != NULL;
+           job->path != NULL;
+}
+
+/* `retry` puts back what never had an owner: no rule of today gave it one. */
+static bool hold_without_form(struct ledger *ledger, const struct ledger_job *job)
+{
+    if (job->owner != NULL && job->name != NULL)
+        return false;
+    struct plan_move move = {.to = STATE_HELD, .held = HELD_OWNER};
+    snprintf(move.reason, sizeof move.reason,
+             "it has no owner, and its watch is no longer in the configuration");
+    ledger_move(ledger, job->recording, &move, when_now_ms());
+    return true;
 }
 
 static void apply_send(void *ctx, struct ledger *ledger)
@@ -175,10 +187,10 @@ static void apply_send(void *ctx, struct ledger *ledger)
     transfer->intended = transfer->look_again = false;
     ledger_job_clear(&transfer->job);
     if (ledger_job(ledger, transfer->recording, &transfer->job) != 0 ||
-        !may_be_sent(&transfer->job))
+        !is_to_be_sent(&transfer->job))
         return;
     resolve_anew(transfer, ledger);
-    if (!may_be_sent(&transfer->job))
+    if (!is_to_be_sent(&transfer->job) || hold_without_form(ledger, &transfer->job))
         return;
     int error = open_body(transfer);
     if (error != 0) {

@@ -50,11 +50,14 @@ static void free_if_over(struct folder *folder)
 {
     if (!folder->closed || folder->steps > 0)
         return;
+    struct bulk *bulk = folder->bulk;
     free(folder->watch_name);
     free(folder->root);
     free(folder->reason);
     free(folder->seen);
     free(folder);
+    if (bulk != NULL)
+        bulk_look_over(bulk);
 }
 
 /* A look of a bulk run is over once all that it found is dealt with. */
@@ -773,7 +776,7 @@ void folder_open_look(struct service *service, const struct watch_config *watch,
     struct folder *folder = folder_new(service, watch, root, &options);
     free(glob);
     if (folder == NULL) {
-        bulk_folder_closed(bulk);
+        bulk_look_over(bulk);
         return;
     }
     folder->bulk = bulk;
@@ -800,10 +803,7 @@ static void on_closed(void *ctx)
         link = &(*link)->next;
     *link = folder->next;
     folder->closed = true;
-    struct bulk *bulk = folder->bulk;
     free_if_over(folder);
-    if (bulk != NULL)
-        bulk_folder_closed(bulk);
     service_part_closed(service);
 }
 

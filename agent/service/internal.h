@@ -159,8 +159,9 @@ struct bulk *bulk_start(struct service *service, const struct bulk_request *requ
 int64_t bulk_number(const struct bulk *bulk);
 const char *bulk_owner(const struct bulk *bulk);
 void bulk_met_known(struct bulk *bulk);
-void bulk_folder_closed(struct bulk *bulk);
-/* Ends all, as they stand. */
+/* One look of the run, and all that it found, is dealt with. */
+void bulk_look_over(struct bulk *bulk);
+/* Ends all, as they stand. Each frees itself once its looks are over. */
 void bulk_stop_all(struct service *service);
 
 /* --- status_file.c --- */

@@ -227,7 +227,8 @@ def test_explain_names_what_holds_skips_and_passes_over(agent, recordings):
         path = recordings.wav(agent.calls / name, 1)
         assert words in agent.run("explain", path, check=0).stdout, name
     (agent.calls / "known.wav").write_bytes(b"")
-    assert "empty" in agent.run("explain", agent.calls / "known.wav", check=0).stdout
+    wait_until(lambda: "empty" in agent.run("explain", agent.calls / "known.wav").stdout,
+               "it is seen to be empty")
 
 
 def test_explain_tells_the_story_and_the_twin(double, agent, recordings):
@@ -408,7 +409,7 @@ def test_retry_of_what_nobody_knows_ends_66(double, agent, recordings, beside_a_
     agent.run("retry", agent.calls / "never.wav", check=66)
     done = agent.run("retry", paths[0], check=0)
     assert done.stdout.startswith("0 put back") and "left as they are" in done.stderr
-    assert agent.counts() == {"uploaded": 1}
+    agent.wait_counts(uploaded=1, only=True)
     assert_kept(double, agent, paths)
 
 
@@ -431,6 +432,26 @@ def test_retry_of_what_has_no_owner_stays_held(double, agent, recordings):
     agent.wait_counts(held=1)
     agent.run("retry", "--held", check=0)
     agent.wait_counts(held=1, queued=0)
+    agent.configure(watches={"calls": {"rules": [{"owner": "team@example.com"}]}})
+    agent.reload()
+    agent.wait_counts(uploaded=1)
+    assert_kept(double, agent, [agent.calls / "call-00000.wav"])
+
+
+def test_retry_of_what_has_no_owner_and_no_watch_any_more_stays_held(double, agent, recordings):
+    agent.configure(watches={"calls": {"owner": None, "rules": [
+        {"pattern": "^never", "owner": "team@example.com"}]}})
+    agent.start()
+    path, = put(agent, recordings)
+    agent.wait_counts(held=1)
+    agent.stop()
+    second_watch(agent)
+    agent.configure(watches={"calls": None})
+    agent.start()
+    agent.run("retry", "--held", check=0)
+    wait_until(lambda: "no longer in the configuration" in agent.find(path).get("reason", ""),
+               "it is held for that", describe=agent.describe)
+    agent.wait_counts(held=1, only=True)
     assert_kept(double, agent, [])
 
 
@@ -586,6 +607,24 @@ def test_once_that_is_interrupted_ends_75_and_the_rest_stays_queued(double, agen
     assert_kept(double, agent, paths)
 
 
+@pytest.mark.parametrize("settle", ["30s", "0s"])
+def test_once_that_is_interrupted_while_it_looks_ends_75(double, agent, recordings, settle):
+    agent.configure(watches={"calls": {"settle": settle, "quiet": "30s"}})
+    paths = recordings.many(agent.calls, 300)
+    once = start_command(agent, "once")
+    wait_until(lambda: agent.state_dir.exists() and agent.status()["running"], "it runs")
+    once.send_signal(signal.SIGINT)
+    words, _ = once.communicate(timeout=60)
+    assert_no_fault(words, "once")
+    assert once.returncode == 75, words
+    agent.configure(watches={"calls": {"settle": "0s", "quiet": "1s"}})
+    agent.run("once", check=0)
+    agent.start()
+    agent.wait_counts(uploaded=300, only=True, timeout=60)
+    agent.stop()
+    assert_stored_once(double, paths)
+
+
 # ---- once, beside a running service ----
 
 def test_once_beside_a_service_is_handed_over_and_followed_to_its_end(double, agent, recordings):
@@ -595,7 +634,7 @@ def test_once_beside_a_service_is_handed_over_and_followed_to_its_end(double, ag
     agent.wait_counts(skipped=5)
     done = agent.run("once", check=0)
     assert "the service" in done.stderr and "5 uploaded" in done.stderr
-    assert agent.counts() == {"uploaded": 5}
+    agent.wait_counts(uploaded=5, only=True)
     assert agent.is_running()
     assert list((agent.state_dir / "requests").iterdir()) == []
     assert_kept(double, agent, paths)
@@ -666,7 +705,7 @@ def test_many_requests_at_once_are_each_followed(double, agent, recordings):
              for path in recordings.many(folder, 3, first=10 * n)]
     waits = [in_background(agent.run, "once", folder) for folder in folders]
     assert [wait(60).returncode for wait in waits] == [0] * 5
-    assert agent.counts() == {"uploaded": 15}
+    agent.wait_counts(uploaded=15, only=True)
     assert_kept(double, agent, paths)
 
 

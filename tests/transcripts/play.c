@@ -139,6 +139,7 @@ static void give_item(struct play *play, int64_t id, int64_t rank, struct plan_i
                                .key_kind = call->key,
                                .attempts = call->attempts,
                                .uncertain = call->uncertain,
+                               .conflict = call->conflict,
                                .first_attempt_ms = call->first_attempt_ms,
                                .due_ms = call->due_ms};
 }
@@ -232,6 +233,8 @@ static void apply_move(struct play *play, const struct plan_effect *effect)
 {
     struct call *call = call_of(play, effect->recording);
     const struct plan_move *move = &effect->move;
+    if (call->state == STATE_GONE && !state_may_move(STATE_GONE, move->to))
+        return; /* it vanished meanwhile */
     MUST(play, state_may_move(call->state, move->to), "%lld may not go from %s to %s",
          (long long)effect->recording, state_name(call->state), state_name(move->to));
     if (move->attempt == ATTEMPT_FREE || move->attempt == ATTEMPT_NEVER_LEFT) {
@@ -243,6 +246,7 @@ static void apply_move(struct play *play, const struct plan_effect *effect)
     call->due_ms = move->next_attempt_ms;
     call->held = move->held;
     call->known_by_409 = move->known_by_409;
+    call->conflict = move->conflict;
     call->status = move->status;
     if (move->engagement_id != NULL)
         call->engagement_id = move->engagement_id;
@@ -270,12 +274,13 @@ static void check_concurrency(struct play *play)
     size_t most = play->network_down ? 1 : (size_t)plan_window(play->plan);
     bool started = false;
     for (size_t i = 0; i < play->effects.count; i++)
-        started = started || play->effects.items[i].kind == EFFECT_SEND;
+        started = started || play->effects.items[i].kind == EFFECT_SEND ||
+                  play->effects.items[i].kind == EFFECT_LOOK_UP;
     MUST(play, (size_t)plan_in_flight(play->plan) == play->flight_count,
          "the plan believes that %d are in flight, and %zu are", plan_in_flight(play->plan),
          play->flight_count);
-    MUST(play, !started || play->flight_count <= most, "%zu are in flight, and %zu may be",
-         play->flight_count, most);
+    MUST(play, !started || play->flight_count + play->looking_count <= most,
+         "%zu are in flight, and %zu may be", play->flight_count + play->looking_count, most);
     MUST(play, plan_window(play->plan) >= 1 && plan_window(play->plan) <= play->options.concurrency,
          "a window of %d", plan_window(play->plan));
 }
@@ -293,7 +298,7 @@ static bool something_is_left(const struct play *play)
 
 static void check_no_stall(struct play *play)
 {
-    bool asked = play->flight_count > 0 || play->probe_open || play->journal_count > 0 ||
+    bool asked = play->flight_count > 0 || play->looking_count > 0 || play->probe_open || play->journal_count > 0 ||
                  play->ready_count > 0;
     for (int i = 0; i < LANE_COUNT; i++)
         asked = asked || play->fetching[i];
@@ -328,7 +333,11 @@ static void note_start(struct play *play, int64_t id)
          "%lld is started before the end of Retry-After", (long long)id);
     MUST(play, play->now.wall_ms >= call->not_again_before_ms,
          "%lld is sent again before resend_after", (long long)id);
+    MUST(play, !call->looking, "%lld is sent while it is looked for", (long long)id);
+    MUST(play, call->state != STATE_UNCERTAIN || call->key != KEY_SCHEDULED || call->looked_up,
+         "%lld is sent again, and nobody has looked whether it is there", (long long)id);
     call->sending = true;
+    call->looked_up = false;
     call->sent_at_ms = play->now.steady_ms;
     play->flights[play->flight_count++] = id;
     if (play->start_count == play->start_room) {
@@ -336,6 +345,17 @@ static void note_start(struct play *play, int64_t id)
         play->starts = mem_resize(play->starts, play->start_room, sizeof *play->starts);
     }
     play->starts[play->start_count++] = id;
+}
+
+static void note_look_up(struct play *play, int64_t id)
+{
+    struct call *call = call_of(play, id);
+    MUST(play, !call->looking && !call->sending, "%lld is looked for twice, or while it is sent",
+         (long long)id);
+    MUST(play, !play->stopped && !play->token_paused, "%lld is looked for during a pause",
+         (long long)id);
+    call->looking = true;
+    play->looking_count++;
 }
 
 static void note_move(struct play *play, const struct plan_effect *effect)
@@ -375,6 +395,9 @@ static void carry_out(struct play *play, const struct plan_effect *effect)
     case EFFECT_MOVE:
         note_move(play, effect);
         break;
+    case EFFECT_LOOK_UP:
+        note_look_up(play, effect->recording);
+        break;
     case EFFECT_FETCH:
         MUST(play, effect->count > 0 && effect->count <= FETCH_ROOM, "a fetch of %zu",
              effect->count);
@@ -403,12 +426,15 @@ static void carry_out(struct play *play, const struct plan_effect *effect)
 
 static void step(struct play *play, const struct plan_event *event)
 {
+    if (getenv("TRACE")) fprintf(stderr, "%lld EVENT %d rec %lld item %lld lane %d n %zu\n", (long long)(play->now.steady_ms-STEADY), event->kind, (long long)event->recording, (long long)(event->kind==PLAN_READY?event->item->recording:0), event->fetched.lane, event->fetched.count);
+    if (getenv("TRACE")) for (size_t i=0;i<event->fetched.count;i++) fprintf(stderr,"   has rec %lld state %d\n",(long long)event->fetched.items[i].recording,event->fetched.items[i].state);
     if (event->kind == PLAN_WAKE)
         play->wake_at_ms = 0;
     plan_step(play->plan, event, play->now, &play->effects);
     check_counts(play);
     for (size_t i = 0; i < play->effects.count; i++)
-        carry_out(play, &play->effects.items[i]);
+      {if (getenv("TRACE")) fprintf(stderr, "      EFFECT %d rec %lld to %d\n", play->effects.items[i].kind, (long long)play->effects.items[i].recording, play->effects.items[i].move.to);
+        carry_out(play, &play->effects.items[i]);}
     check_concurrency(play);
     check_no_stall(play);
 }
@@ -721,6 +747,22 @@ void probe_answers(struct play *play, int status)
     go_on(play);
 }
 
+void look_up_answers(struct play *play, int64_t id, enum plan_evidence evidence)
+{
+    struct plan_event event = {.kind = PLAN_LOOKED_UP, .recording = id};
+    struct call *call = call_of(play, id);
+    MUST(play, call->looking, "nobody looks for %lld", (long long)id);
+    event.looked_up.evidence = evidence;
+    event.looked_up.engagement_id = evidence == EVIDENCE_FOUND ? "found" : NULL;
+    call->looking = false;
+    call->looked_up = evidence == EVIDENCE_NOT_FOUND && !call->conflict;
+    call->ended = true;
+    play->looking_count--;
+    step(play, &event);
+    call_of(play, id)->ended = false;
+    go_on(play);
+}
+
 void token_becomes(struct play *play, enum fake_token token)
 {
     play->token = token;
@@ -787,6 +829,11 @@ size_t in_flight(const struct play *play)
 bool is_in_flight(struct play *play, int64_t id)
 {
     return call_of(play, id)->sending;
+}
+
+bool is_looked_for(struct play *play, int64_t id)
+{
+    return call_of(play, id)->looking;
 }
 
 int64_t first_in_flight(const struct play *play)

@@ -6,7 +6,8 @@
  *
  * - more in flight than the window allows, or than one while Chorus cannot be reached;
  * - anything started during a pause, a hold, or after the stop;
- * - one recording sent twice at once, an uncertain one before resend_after, one without key again;
+ * - one recording sent twice at once, an uncertain one before resend_after, one without key again,
+ *   one with a scheduled key without having looked for it before;
  * - a move that the table of states forbids, or of a recording that has not ended;
  * - more effects of a kind than that kind allows;
  * - a quiet stall: something is left to do, and neither anything in flight or asked for nor an alarm.
@@ -39,8 +40,11 @@ struct call {
     int64_t not_again_before_ms; /* wall: by the last ending that proved nothing */
     int64_t sent_at_ms;          /* steady, of the last start */
     int status;
-    bool sending; /* from EFFECT_SEND to its ending */
-    bool ended;   /* a move of it is allowed now */
+    bool sending;   /* from EFFECT_SEND to its ending */
+    bool looking;   /* from EFFECT_LOOK_UP to its answer */
+    bool looked_up; /* and the answer was: not found */
+    bool ended;     /* a move of it is allowed now */
+    bool conflict;
     bool known_by_409;
     bool cannot_be_opened; /* its EFFECT_SEND will not be carried out: the file has left */
     char *reason;
@@ -76,7 +80,7 @@ struct play {
     bool lazy; /* effects wait for play_flush */
 
     int64_t *flights; /* ids, in order of their starts */
-    size_t flight_count;
+    size_t flight_count, looking_count;
     int64_t *starts; /* every EFFECT_SEND there was */
     size_t start_count, start_room;
     bool fetching[LANE_COUNT];
@@ -137,6 +141,8 @@ struct plan_ending unreachable(void);
 struct plan_ending no_token(void);
 
 void probe_answers(struct play *play, int status);
+/* The list was read: is an earlier attempt there? */
+void look_up_answers(struct play *play, int64_t id, enum plan_evidence evidence);
 /* The token file changes; the plan is told, as when the file was seen to change. */
 void token_becomes(struct play *play, enum fake_token token);
 
@@ -158,6 +164,7 @@ void play_flush(struct play *play);
 struct call *call_of(struct play *play, int64_t id);
 size_t in_flight(const struct play *play);
 bool is_in_flight(struct play *play, int64_t id);
+bool is_looked_for(struct play *play, int64_t id);
 /* The recording that was started longest ago and is still in flight. */
 int64_t first_in_flight(const struct play *play);
 size_t count_of(const struct play *play, enum recording_state state);

@@ -110,25 +110,89 @@ static void known_after_a_crash_was_ours(void **state)
     play_end(&play);
 }
 
-/* A calendar's key may be known from the calendar: no proof (reliability.md, F3). */
-static void known_under_a_scheduled_key_is_held_in_doubt(void **state)
+/* A calendar's key may be known from the calendar: no proof (reliability.md, F3). Look first. */
+static void known_under_a_scheduled_key_is_looked_for(void **state)
 {
     struct play play;
     (void)state;
     int64_t id = one(&play, KEY_SCHEDULED);
     ends(&play, id, answer(409, "meeting_id exists"));
-    expect_state(&play, id, STATE_HELD);
-    assert_int_equal(call_of(&play, id)->held, HELD_DOUBT);
+    expect_state(&play, id, STATE_UNCERTAIN);
+    assert_true(call_of(&play, id)->conflict);
+    time_passes(&play, 10 * S);
+    assert_true(is_looked_for(&play, id));
+    look_up_answers(&play, id, EVIDENCE_FOUND);
+    expect_state(&play, id, STATE_UPLOADED);
+    assert_string_equal(call_of(&play, id)->engagement_id, "found");
     play_end(&play);
+}
 
-    id = one(&play, KEY_SCHEDULED);
-    ends(&play, id, lost());
-    time_passes(&play, 61 * S);
+static void known_and_not_found_is_held_in_doubt(void **state)
+{
+    struct play play;
+    (void)state;
+    int64_t id = one(&play, KEY_SCHEDULED);
     ends(&play, id, answer(409, "meeting_id exists"));
+    time_passes(&play, 10 * S);
+    look_up_answers(&play, id, EVIDENCE_NOT_FOUND);
     expect_state(&play, id, STATE_HELD);
     assert_int_equal(call_of(&play, id)->held, HELD_DOUBT);
     time_passes(&play, 30 * DAY);
+    assert_int_equal(play.start_count, 1);
+    play_end(&play);
+}
+
+static void a_look_without_an_answer_is_taken_again(void **state)
+{
+    struct play play;
+    (void)state;
+    int64_t id = one(&play, KEY_SCHEDULED);
+    ends(&play, id, answer(409, "meeting_id exists"));
+    time_passes(&play, 10 * S);
+    for (int i = 0; i < 5; i++) {
+        look_up_answers(&play, id, EVIDENCE_NO_ANSWER);
+        expect_state(&play, id, STATE_UNCERTAIN);
+        assert_true(call_of(&play, id)->conflict);
+        time_passes(&play, 60 * S);
+        assert_true(is_looked_for(&play, id));
+    }
+    look_up_answers(&play, id, EVIDENCE_NOT_FOUND);
+    expect_state(&play, id, STATE_HELD);
+    play_end(&play);
+}
+
+/* The answer was lost: look, and only where nothing is found send it again. */
+static void in_doubt_a_scheduled_one_is_looked_for_before_it_is_sent_again(void **state)
+{
+    struct play play;
+    (void)state;
+    int64_t id = one(&play, KEY_SCHEDULED);
+    ends(&play, id, lost());
+    time_passes(&play, 60 * S);
+    assert_true(is_looked_for(&play, id));
+    assert_int_equal(play.start_count, 1);
+    look_up_answers(&play, id, EVIDENCE_NOT_FOUND);
+    assert_true(is_in_flight(&play, id));
+    ends(&play, id, lost()); /* and again, each time */
+    time_passes(&play, 60 * S);
+    look_up_answers(&play, id, EVIDENCE_FOUND);
+    expect_state(&play, id, STATE_UPLOADED);
     assert_int_equal(play.start_count, 2);
+    play_end(&play);
+}
+
+static void looks_count_as_transfers(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 2);
+    for (int i = 0; i < 5; i++)
+        call_was_interrupted(&play, KEY_SCHEDULED);
+    play_start(&play);
+    time_passes(&play, 60 * S);
+    assert_int_equal(play.looking_count, 2);
+    int64_t id = call_comes(&play, KEY_DERIVED);
+    assert_false(is_in_flight(&play, id));
     play_end(&play);
 }
 
@@ -276,7 +340,11 @@ int main(void)
         cmocka_unit_test(known_after_an_attempt_that_proved_no_arrival_is_a_duplicate),
         cmocka_unit_test(known_after_a_lost_answer_was_ours),
         cmocka_unit_test(known_after_a_crash_was_ours),
-        cmocka_unit_test(known_under_a_scheduled_key_is_held_in_doubt),
+        cmocka_unit_test(known_under_a_scheduled_key_is_looked_for),
+        cmocka_unit_test(known_and_not_found_is_held_in_doubt),
+        cmocka_unit_test(a_look_without_an_answer_is_taken_again),
+        cmocka_unit_test(in_doubt_a_scheduled_one_is_looked_for_before_it_is_sent_again),
+        cmocka_unit_test(looks_count_as_transfers),
         cmocka_unit_test(in_doubt_it_is_not_sent_again_before_resend_after),
         cmocka_unit_test(a_longer_backoff_outweighs_resend_after),
         cmocka_unit_test(doubt_is_not_forgotten),

@@ -143,6 +143,28 @@ static void a_probe_is_answered(struct walk *walk)
     probe_answers(&walk->play, status);
 }
 
+static int64_t some_look_up(struct walk *walk)
+{
+    struct play *play = &walk->play;
+    int64_t found = 0;
+    for (size_t id = 1; id < play->call_count; id++) {
+        bool out = play->calls[id].looking;
+        for (size_t i = 0; i < play->journal_count && out; i++)
+            out = play->journal[i].effect.recording != (int64_t)id;
+        if (out && (found == 0 || below(walk, 2) == 0))
+            found = (int64_t)id;
+    }
+    return found;
+}
+
+static void a_look_up_is_answered(struct walk *walk)
+{
+    int64_t id = some_look_up(walk);
+    bool faults = (walk->faults & 2) != 0;
+    if (id != 0)
+        look_up_answers(&walk->play, id, (enum plan_evidence)below(walk, faults ? 3 : 2));
+}
+
 static void time_goes_on(struct walk *walk)
 {
     struct play *play = &walk->play;
@@ -206,8 +228,10 @@ static void something_happens(struct walk *walk)
         calls_come(play, 1 + below(walk, 4), some_key(walk));
     else if (dice < 55)
         a_flight_ends(walk);
-    else if (dice < 65)
+    else if (dice < 61)
         a_probe_is_answered(walk);
+    else if (dice < 65)
+        a_look_up_is_answered(walk);
     else if (dice < 90)
         time_goes_on(walk);
     else if (dice < 92)
@@ -244,6 +268,8 @@ static void must_settle(struct walk *walk)
             token_becomes(play, TOKEN_GOOD);
         else if (play->probe_open)
             probe_answers(play, play->token == TOKEN_GOOD ? 200 : 401);
+        else if (play->looking_count > 0)
+            look_up_answers(play, some_look_up(walk), EVIDENCE_FOUND);
         else if (play->flight_count > 0)
             ends(play, first_in_flight(play), accepted("e"));
         else if (play->wake_at_ms != 0)

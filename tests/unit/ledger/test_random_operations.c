@@ -118,9 +118,10 @@ static void end_some(struct walk *walk)
     enum recording_state to = endings[below(walk, 8)];
     bool again = to == STATE_QUEUED || to == STATE_UNCERTAIN;
     enum plan_attempt attempt = ATTEMPT_COUNTS;
-    if (again && job_of(walk->room, id).uncertain > 0)
+    bool doubt = job_of(walk->room, id).uncertain > 0;
+    if (again && doubt)
         to = STATE_UNCERTAIN;
-    if (again && below(walk, 2) == 0)
+    if (again && (doubt || to == STATE_QUEUED) && below(walk, 2) == 0)
         attempt = below(walk, 2) == 0 ? ATTEMPT_FREE : ATTEMPT_NEVER_LEFT;
     if (to == STATE_DUPLICATE) {
         struct plan_move known = {.to = STATE_DUPLICATE,
