@@ -7,7 +7,8 @@
 
 struct ledger {
     struct db *db;
-    bool dirty; /* a transaction is open */
+    bool writes; /* LEDGER_WRITE */
+    bool dirty;  /* a transaction is open */
     /* recordings that became queued or waiting since they were last taken */
     int64_t *ready;
     size_t ready_count, ready_room;

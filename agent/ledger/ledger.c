@@ -3,9 +3,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/base/mem.h"
+#include "agent/base/when.h"
 #include "agent/ledger/internal.h"
 #include "agent/ledger/schema.h"
 
@@ -22,6 +25,47 @@ static char *explain_open(int error, const char *file)
     }
 }
 
+/* Whether the last run closed it in order. From now on it counts as open, until ledger_close says
+ * otherwise. */
+static int enter(struct db *db)
+{
+    struct query *query = db_query(db, "SELECT n FROM counter WHERE name = 'clean'");
+    bool clean = query_step(query) && query_int(query, 0) != 0;
+    query_end(query);
+    if (db_error(db) == 0 && !clean) {
+        query = db_query(db, "PRAGMA quick_check(1)");
+        char *verdict = query_step(query) ? query_string(query, 0) : NULL;
+        query_end(query);
+        bool sound = verdict != NULL && strcmp(verdict, "ok") == 0;
+        free(verdict);
+        if (!sound)
+            return -EUCLEAN;
+    }
+    if (db_error(db) != 0)
+        return db_error(db);
+    db_begin(db);
+    query_run(db_query(db, "UPDATE counter SET n = 0 WHERE name = 'clean'"));
+    return db_commit(db);
+}
+
+int ledger_set_aside(const char *state_dir, int64_t now_ms, char **name)
+{
+    static const char *const parts[] = {"", "-wal", "-shm"};
+    char stamp[WHEN_TEXT];
+    int error = 0;
+    when_compact(now_ms, stamp);
+    *name = mem_printf("%s/ledger.corrupt-%s", state_dir, stamp);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        char *from = mem_printf("%s/ledger.db%s", state_dir, parts[i]);
+        char *to = mem_printf("%s%s", *name, parts[i]);
+        if (rename(from, to) != 0 && errno != ENOENT)
+            error = -errno;
+        free(from);
+        free(to);
+    }
+    return error;
+}
+
 int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **out, char **why)
 {
     char *file = mem_printf("%s/ledger.db", state_dir);
@@ -29,6 +73,8 @@ int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **ou
     int error = db_open(file, mode == LEDGER_WRITE ? DB_WRITE : DB_READ, &db, why);
     if (error == 0) {
         error = mode == LEDGER_WRITE ? schema_prepare(db) : schema_check(db);
+        if (error == 0 && mode == LEDGER_WRITE)
+            error = enter(db);
         if (error != 0 && why != NULL) {
             *why = explain_open(error, file);
             if (*why == NULL)
@@ -42,6 +88,7 @@ int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **ou
     }
     struct ledger *ledger = mem_zalloc(sizeof *ledger);
     ledger->db = db;
+    ledger->writes = mode == LEDGER_WRITE;
     *out = ledger;
     return 0;
 }
@@ -52,6 +99,11 @@ void ledger_close(struct ledger *ledger)
         return;
     if (ledger->dirty)
         db_rollback(ledger->db);
+    if (ledger->writes) {
+        db_begin(ledger->db);
+        query_run(db_query(ledger->db, "UPDATE counter SET n = 1 WHERE name = 'clean'"));
+        db_commit(ledger->db);
+    }
     db_close(ledger->db);
     free(ledger->ready);
     free(ledger);
@@ -89,16 +141,19 @@ const char *ledger_error_words(const struct ledger *ledger)
 }
 
 void ledger_watch(struct ledger *ledger, const char *name, const char *path, int64_t first_start_ms,
-                  struct ledger_watch *watch)
+                  int64_t lost_ms, struct ledger_watch *watch)
 {
     struct db *db = ledger_write(ledger);
     struct query *query =
-        db_query(db, "INSERT OR IGNORE INTO watch(name, path, first_start_ms) VALUES(?, ?, ?)");
+        db_query(db, "INSERT OR IGNORE INTO watch(name, path, first_start_ms, lost_ms)"
+                     " VALUES(?, ?, ?, ?)");
     query_bind_text(query, 1, name);
     query_bind_text(query, 2, path);
     query_bind_int(query, 3, first_start_ms);
+    query_bind_int_or_null(query, 4, lost_ms);
     query_run(query);
-    query = db_query(db, "SELECT id, first_start_ms, first_scan_done, root_dev, root_ino FROM watch"
+    query = db_query(db, "SELECT id, first_start_ms, first_scan_done, root_dev, root_ino, lost_ms"
+                         " FROM watch"
                          " WHERE name = ? AND path = ?");
     query_bind_text(query, 1, name);
     query_bind_text(query, 2, path);
@@ -109,6 +164,7 @@ void ledger_watch(struct ledger *ledger, const char *name, const char *path, int
         watch->first_scan_done = query_int(query, 2) != 0;
         watch->root_dev = (uint64_t)query_int(query, 3);
         watch->root_ino = (uint64_t)query_int(query, 4);
+        watch->lost_ms = query_int(query, 5);
     }
     query_end(query);
 }
@@ -260,7 +316,10 @@ void recording_promote_twin(struct ledger *ledger, int64_t recording, int64_t no
         "old.call_key"
         " JOIN path ON path.recording = twin.id AND path.present = 1 AND path.current = 1"
         " WHERE old.id = ?1 AND old.call_key IS NOT NULL AND twin.id <> ?1 AND twin.state = 8"
-        " AND twin.known_by_409 = 0 ORDER BY twin.id, path.id <> twin.path, path.id LIMIT 1");
+        " AND twin.known_by_409 = 0 AND NOT EXISTS (SELECT 1 FROM recording AS other WHERE"
+        " other.call_key = old.call_key AND other.id <> ?1 AND"
+        " (other.state NOT IN (8, 9, 10, 11) OR other.known_by_409 = 1))"
+        " ORDER BY twin.id, path.id <> twin.path, path.id LIMIT 1");
     query_bind_int(query, 1, recording);
     int64_t twin = 0, path = 0;
     if (query_step(query)) {

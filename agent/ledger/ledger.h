@@ -35,6 +35,10 @@ enum ledger_mode { LEDGER_WRITE, LEDGER_READ };
 int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **out, char **why);
 void ledger_close(struct ledger *ledger);
 
+/* A broken ledger is moved aside, never deleted: `state_dir`/ledger.corrupt-TIME; *name (new) tells
+ * which. 0 or negative errno. */
+int ledger_set_aside(const char *state_dir, int64_t now_ms, char **name);
+
 /* Makes everything since the last commit durable. 0 (also when there was nothing), or negative
  * errno: all undone. */
 int ledger_commit(struct ledger *ledger);
@@ -48,13 +52,15 @@ struct ledger_watch {
     int64_t id;
     int64_t first_start_ms; /* when this watch (name and path) was first started */
     bool first_scan_done;   /* what stood there then has been judged */
+    int64_t lost_ms; /* when an earlier ledger of this watch was found to be lost; 0: never */
     /* The folder that was last known to be the right one; 0: none yet. */
     uint64_t root_dev, root_ino;
 };
 
-/* The watch of this name and path, made if new with `first_start_ms`. */
+/* The watch of this name and path, made if new with `first_start_ms`; `lost_ms` is kept if it is
+ * made now: the watch was known before this ledger was. */
 void ledger_watch(struct ledger *ledger, const char *name, const char *path, int64_t first_start_ms,
-                  struct ledger_watch *watch);
+                  int64_t lost_ms, struct ledger_watch *watch);
 /* This folder is the right one: absence in it means something. */
 void ledger_trust_root(struct ledger *ledger, int64_t watch, uint64_t dev, uint64_t ino);
 /* Name and path of a watch, new strings; false: there is none. A read. */

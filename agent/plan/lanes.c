@@ -39,6 +39,12 @@ void lanes_put(struct lanes *lanes, enum plan_lane which, const struct plan_item
     lane->count++;
 }
 
+void lanes_overtake(struct lanes *lanes)
+{
+    for (int i = 0; i < LANE_COUNT; i++)
+        lanes->lane[i].stale = lanes->lane[i].fetching;
+}
+
 static void remove_at(struct lane *lane, size_t at)
 {
     lane->count--;

@@ -14,6 +14,7 @@ struct lane {
     size_t count;
     bool more; /* the ledger may have others of this lane */
     bool fetching;
+    bool stale; /* what is being fetched has been overtaken: it is fetched again */
 };
 
 struct lanes {
@@ -28,6 +29,10 @@ void lanes_init(struct lanes *lanes, bool back_lane);
  * others too: the oldest of a short queue is in both ends' lanes, or it would never have its turn.
  * A full lane forgets its last one: the ledger still has it. */
 void lanes_put(struct lanes *lanes, enum plan_lane lane, const struct plan_item *item);
+
+/* Something that the ledger held back as still to be sent was decided, or the order is another:
+ * what is being fetched may have been read before. */
+void lanes_overtake(struct lanes *lanes);
 
 /* Forgets a recording in every lane. */
 void lanes_drop(struct lanes *lanes, int64_t recording);

@@ -229,8 +229,9 @@ static void fetch_what_is_wanted(struct plan *plan, struct plan_effects *effects
         struct plan_effect *effect = emit(effects, EFFECT_FETCH);
         effect->lane = (enum plan_lane)i;
         /* what is in memory already comes back too, and is passed over */
-        effect->count = count + plan->parked_count + plan->looking_count + plan->lanes.lane[LANE_ORDER].count +
-                        plan->lanes.lane[LANE_BACK].count + plan->lanes.lane[LANE_DUE].count;
+        effect->count = count + plan->parked_count + plan->looking_count +
+                        plan->lanes.lane[LANE_ORDER].count + plan->lanes.lane[LANE_BACK].count +
+                        plan->lanes.lane[LANE_DUE].count;
     }
 }
 
@@ -289,9 +290,10 @@ static void start_what_may_start(struct plan *plan, struct plan_effects *effects
 static void fetched(struct plan *plan, const struct plan_event *event)
 {
     struct lane *lane = &plan->lanes.lane[event->fetched.lane];
-    lane->fetching = false;
-    lane->more = event->fetched.more;
-    for (size_t i = 0; i < event->fetched.count; i++) {
+    bool stale = lane->stale;
+    lane->fetching = lane->stale = false;
+    lane->more = event->fetched.more || stale;
+    for (size_t i = 0; !stale && i < event->fetched.count; i++) {
         if (!in_motion(plan, event->fetched.items[i].recording))
             lanes_put(&plan->lanes, event->fetched.lane, &event->fetched.items[i]);
     }
@@ -410,6 +412,7 @@ static void unpark(struct plan *plan, struct plan_effects *effects, bool held)
         move(plan, effects, plan->parked[i].item.recording, &what);
     }
     plan->parked_count = 0;
+    lanes_overtake(&plan->lanes);
     for (int i = 0; i < LANE_COUNT; i++)
         plan->lanes.lane[i].more = i != LANE_BACK || plan->options.back_lane;
 }
@@ -433,6 +436,7 @@ static void looked_up(struct plan *plan, struct plan_effects *effects,
     struct plan_move what = {0};
     if (!take_looking(plan, event->recording, &item))
         return;
+    lanes_overtake(&plan->lanes);
     switch (event->looked_up.evidence) {
     case EVIDENCE_FOUND:
         what.to = STATE_UPLOADED;
@@ -506,6 +510,7 @@ static void configured(struct plan *plan, const struct plan_options *options)
     window_limit(&plan->window, options->concurrency);
     plan->lanes.back_lane = options->back_lane;
     /* the order may be another: what is in the lanes is fetched anew */
+    lanes_overtake(&plan->lanes);
     for (int i = 0; i < LANE_COUNT; i++) {
         plan->lanes.lane[i].count = 0;
         plan->lanes.lane[i].more = i != LANE_BACK || options->back_lane;

@@ -196,8 +196,8 @@ static bool is_over(const struct bulk *bulk)
 {
     const struct service *service = bulk->service;
     struct ledger *ledger = journal_ledger(service->journal);
-    return bulk->open_looks == 0 && ledger != NULL &&
-           journal_is_idle(service->journal) && !ledger_bulk_is_open(ledger, bulk->number);
+    return bulk->open_looks == 0 && ledger != NULL && journal_is_idle(service->journal) &&
+           !ledger_bulk_is_open(ledger, bulk->number);
 }
 
 /* May end the service, and with it all runs. */

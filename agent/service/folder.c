@@ -381,6 +381,11 @@ static void doubt_content(const struct intake *intake, const struct ledger_admis
         reason =
             mem_printf("it shrank: %" PRIu64 " to %" PRIu64 " bytes; `retry` sends it as it is",
                        admission->shrank_from, intake->identity.size);
+    else if (resolution->key_kind == KEY_NONE &&
+             intake->identity.mtime_ns / 1000000 <= intake->folder->lost_ms)
+        reason = mem_string(
+            "the ledger was lost, so it may have been sent before, and without a "
+            "meeting_id a resend could double it; look in Chorus, then `retry` or leave it");
     if (reason == NULL || resolution->outcome != RESOLVED)
         free(reason);
     else
@@ -669,7 +674,8 @@ static void apply_opening(void *ctx, struct ledger *ledger)
     struct folder *folder = opening->folder;
     const struct watch_config *watch = settings(folder);
     if (watch != NULL)
-        ledger_watch(ledger, watch->name, watch->path, folder->first_start_ms, &opening->row);
+        ledger_watch(ledger, watch->name, watch->path, folder->first_start_ms,
+                     opening->was_recorded ? when_now_ms() : 0, &opening->row);
 }
 
 static void opening_dropped(void *ctx)
@@ -687,6 +693,7 @@ static void opening_done(void *ctx)
     folder->ledger_watch = opening->row.id;
     folder->first_scan = !opening->row.first_scan_done;
     folder->first_start_known = opening->was_recorded;
+    folder->lost_ms = opening->row.lost_ms;
     folder->root_dev = (dev_t)opening->row.root_dev;
     folder->root_ino = (ino_t)opening->row.root_ino;
     if (!folder->closing && watch_start(folder->watch) != 0)

@@ -44,6 +44,7 @@ struct folder {
     /* Whether its root is the folder it was, so that absence means something: an empty mount point
      * is no empty folder. */
     bool trusted, trust_recorded;
+    int64_t lost_ms;    /* when an earlier ledger was found to be lost; 0: never */
     int64_t left_alone; /* skipped "before the first start" in this run */
     uint8_t *seen;      /* by path row: met by the scan that is under way */
     size_t seen_room;

@@ -1,5 +1,6 @@
 #include "agent/service/journal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <uv.h>
 
@@ -114,9 +115,12 @@ static void on_prepare(uv_prepare_t *handle)
 static void on_retry(uv_timer_t *timer)
 {
     struct journal *journal = timer->data;
-    if (ledger_open(journal->state_dir, LEDGER_WRITE, &journal->ledger, NULL) != 0) {
+    int error = ledger_open(journal->state_dir, LEDGER_WRITE, &journal->ledger, NULL);
+    if (error != 0) {
         journal->ledger = NULL;
         enter_trouble(journal);
+        if (error == -EUCLEAN && journal->hooks.broken != NULL)
+            journal->hooks.broken(journal->hooks.ctx);
         return;
     }
     flush(journal);

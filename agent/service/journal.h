@@ -33,6 +33,7 @@ struct journal_hooks {
     void (*trouble)(void *ctx,
                     const char *words); /* a commit failed; the journal waits and tries again */
     void (*recovered)(void *ctx);
+    void (*broken)(void *ctx); /* opened anew it is no ledger any more: only a new start helps */
     void *ctx;
 };
 

@@ -99,11 +99,36 @@ static void on_ledger_recovered(void *ctx)
     service_moved(service);
 }
 
+static void on_ledger_broken(void *ctx)
+{
+    struct service *service = ctx;
+    log_event(LOG_ERROR, "ledger-broken", "state_dir", service->config->state_dir, "to-do",
+              "start it again: the broken ledger is then moved aside and built anew", NULL);
+    service_end(service, EX_IOERR);
+}
+
+/* Nothing is lost by it but the memory of what was sent: derived keys make a resend harmless, other
+ * keys are held or looked up. */
+static int replace_broken_ledger(struct service *service, struct ledger **ledger, char **why)
+{
+    char *aside;
+    int error = ledger_set_aside(service->config->state_dir, when_now_ms(), &aside);
+    log_event(LOG_ERROR, "ledger-broken", "reason", *why, "moved-to", aside, "to-do",
+              "nothing: a new one is built from the folders; Chorus refuses what it has already. "
+              "Have the disk checked",
+              NULL);
+    free(aside);
+    mem_replace(why, NULL);
+    return error != 0 ? error : ledger_open(service->config->state_dir, LEDGER_WRITE, ledger, why);
+}
+
 static int open_ledger(struct service *service)
 {
     struct ledger *ledger;
     char *why = NULL;
     int error = ledger_open(service->config->state_dir, LEDGER_WRITE, &ledger, &why);
+    if (error == -EUCLEAN)
+        error = replace_broken_ledger(service, &ledger, &why);
     if (error != 0) {
         log_event(LOG_ERROR, "ledger", "reason", why != NULL ? why : strerror(-error), "state_dir",
                   service->config->state_dir, NULL);
@@ -127,7 +152,8 @@ static int open_ledger(struct service *service)
                   "same key after upload.resend_after",
                   NULL);
     }
-    struct journal_hooks hooks = {on_committed, on_ledger_trouble, on_ledger_recovered, service};
+    struct journal_hooks hooks = {on_committed, on_ledger_trouble, on_ledger_recovered,
+                                  on_ledger_broken, service};
     service->journal = journal_new(&service->loop, ledger, service->config->state_dir, &hooks);
     return 0;
 }

@@ -305,6 +305,7 @@ def test_status_check_is_a_monitoring_plug_in(double, agent, recordings):
 
     assert "CRITICAL" in check(2) and "does not run" in check(2)
     agent.start()
+    wait_until(lambda: agent.run("status", "--check").returncode == 0, "the folder is looked at")
     assert "OK" in check(0)
     double.set_script("* name call-00000: status 422")
     put(agent, recordings)
@@ -313,7 +314,8 @@ def test_status_check_is_a_monitoring_plug_in(double, agent, recordings):
     double.stop()
     put(agent, recordings, first=1)
     agent.wait_counts(queued=1)
-    assert "waits" in check(2, "--waiting", "1ms")
+    wait_until(lambda: "the oldest waits for" in
+               agent.run("status", "--check", "--waiting", "1ms").stdout, "it waits for too long")
     wait_until(lambda: agent.run("status", "--check").returncode == 2, "it tells of the pause")
 
 

@@ -183,11 +183,12 @@ def test_a_slow_answer_is_waited_for(double, agent, recordings):
 
 
 def test_a_body_that_is_taken_slowly_is_not_given_up(double, agent, recordings):
-    agent.configure(upload={"stall_timeout": "1s"})
-    double.set_script("1: slow-read 400000")
-    path = agent.put(recordings.sized(agent.root / "long.wav", 1_000_000, 1))
+    """It takes longer than stall_timeout in all, but something moves all the time."""
+    agent.configure(upload={"stall_timeout": "3s"})
+    double.set_script("1: slow-read 2000000")
+    path = agent.put(recordings.sized(agent.root / "long.wav", 16_000_000, 1))
     agent.start()
-    agent.wait_counts(uploaded=1)
+    agent.wait_counts(uploaded=1, timeout=60)
     assert agent.find(path)["attempts"] == 1
     assert_kept(double, agent, [path])
 

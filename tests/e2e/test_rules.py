@@ -208,13 +208,24 @@ def test_a_409_for_a_scheduled_meeting_is_held_for_it_proves_nothing(
     assert_kept(double, agent, [first])
 
 
-def test_a_lost_answer_for_a_scheduled_meeting_ends_held_with_one_copy(
-        double, agent, recordings):
+def test_a_lost_answer_for_a_scheduled_meeting_is_settled_by_a_look(double, agent, recordings):
     agent.configure(watches={"calls": {"meeting_id": "{stem}"}})
     double.set_script("1: store reset")
     agent.start()
     path = agent.put(recordings.wav(agent.root / "meeting-17.wav", 1))
-    agent.wait_counts(held=1)
+    agent.wait_counts(uploaded=1)
+    assert agent.find(path)["engagement_id"] == double.stored()[0]["engagement_id"]
+    assert_kept(double, agent, [path])
+
+
+def test_a_lost_answer_for_a_scheduled_meeting_that_nobody_can_see_is_held(
+        double_factory, agent_factory, recordings):
+    """Private recordings are never returned: the 409 that follows proves nothing by itself."""
+    double = double_factory("--private", "all", script="1: store reset")
+    agent = agent_factory(double, watches={"calls": {"meeting_id": "{stem}"}})
+    agent.start()
+    path = agent.put(recordings.wav(agent.root / "meeting-17.wav", 1))
+    agent.wait_counts(held=1, timeout=60)
     assert "409" in agent.find(path)["reason"]
     assert_kept(double, agent, [path])
 

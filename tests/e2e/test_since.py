@@ -1,4 +1,5 @@
-"""What stands in a folder before the first start is left alone, and told; what comes later never is."""
+"""What stands in a folder before the first start is left alone, and told; what comes later never
+is."""
 
 import datetime
 import os

@@ -426,15 +426,12 @@ static void carry_out(struct play *play, const struct plan_effect *effect)
 
 static void step(struct play *play, const struct plan_event *event)
 {
-    if (getenv("TRACE")) fprintf(stderr, "%lld EVENT %d rec %lld item %lld lane %d n %zu\n", (long long)(play->now.steady_ms-STEADY), event->kind, (long long)event->recording, (long long)(event->kind==PLAN_READY?event->item->recording:0), event->fetched.lane, event->fetched.count);
-    if (getenv("TRACE")) for (size_t i=0;i<event->fetched.count;i++) fprintf(stderr,"   has rec %lld state %d\n",(long long)event->fetched.items[i].recording,event->fetched.items[i].state);
     if (event->kind == PLAN_WAKE)
         play->wake_at_ms = 0;
     plan_step(play->plan, event, play->now, &play->effects);
     check_counts(play);
     for (size_t i = 0; i < play->effects.count; i++)
-      {if (getenv("TRACE")) fprintf(stderr, "      EFFECT %d rec %lld to %d\n", play->effects.items[i].kind, (long long)play->effects.items[i].recording, play->effects.items[i].move.to);
-        carry_out(play, &play->effects.items[i]);}
+        carry_out(play, &play->effects.items[i]);
     check_concurrency(play);
     check_no_stall(play);
 }
