@@ -12,7 +12,15 @@
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
 
-enum { MOST_TROUBLES = 64, TROUBLE_EVERY_MS = 60000, LINE = 4096 };
+enum {
+    MOST_TROUBLES = 64,
+    TROUBLE_EVERY_MS = 60000,
+    /* The longest path, each of its bytes escaped; a longer value is cut. */
+    MOST_VALUE = 4 * 4096,
+    /* Room for that, quoted, and all that stands beside it; a pair that does not fit is left out, so
+     * that the line is whole whatever is in it. */
+    LINE = 4 * MOST_VALUE,
+};
 
 static enum log_level threshold = LOG_INFO;
 static bool as_json;
@@ -57,9 +65,23 @@ static bool is_bare(const char *value)
     return *value != '\0' && strpbrk(value, " \"=") == NULL;
 }
 
+/* Cuts what is too long behind a whole character. */
+static void cut(char *escaped)
+{
+    size_t length = 0, next;
+    while ((next = bytes_utf8_length(escaped + length)) > 0 && length + next <= MOST_VALUE)
+        length += next;
+    escaped[length] = '\0';
+}
+
 static void put_pair(struct line *line, const char *key, const char *value)
 {
     char *escaped = bytes_escape(value);
+    cut(escaped);
+    if (line->length + strlen(key) + 2 * strlen(escaped) + 16 > LINE) {
+        free(escaped);
+        return;
+    }
     if (line->length > 0)
         put(line, as_json ? "," : " ");
     if (as_json) {

@@ -41,8 +41,16 @@ void command_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* "chorus-agent COMMAND: ..., try --help"; returns EX_USAGE. */
 int command_usage(const struct invocation *invocation, const char *problem);
 
-/* Reads the configuration; every problem goes to stderr. 0 or EX_CONFIG. `quiet`: errors only. */
-int command_load_config(const struct invocation *invocation, bool quiet, struct config **config);
+/* What a command wants the configuration for. */
+enum config_use {
+    CONFIG_TO_RUN,  /* every problem is told */
+    CONFIG_TO_ACT,  /* errors only */
+    CONFIG_TO_LOOK, /* errors only, and none about the token file or a table */
+};
+
+/* Reads the configuration; problems go to stderr. 0 or EX_CONFIG. */
+int command_load_config(const struct invocation *invocation, enum config_use use,
+                        struct config **config);
 
 /* Started as root, become the owner of state_dir. `make`: create it (0700) if it is missing. 0;
  * EX_CANTCREAT; EX_NOPERM. */

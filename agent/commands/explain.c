@@ -326,7 +326,7 @@ int command_explain(const struct invocation *invocation)
     struct config *config;
     if (invocation->argc < 2)
         return command_usage(invocation, "say which PATH");
-    int code = command_load_config(invocation, true, &config);
+    int code = command_load_config(invocation, CONFIG_TO_LOOK, &config);
     if (code != 0)
         return code;
     code = command_enter_state_dir(config, false);

@@ -77,7 +77,7 @@ int follow(const char *state_dir, const cJSON *request, void (*news)(void *ctx, 
         command_say("%s", problem->valuestring);
         cJSON_Delete(*result);
         *result = NULL;
-        return EX_DATAERR;
+        return EX_USAGE;
     }
     return code;
 }

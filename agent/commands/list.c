@@ -202,7 +202,7 @@ int command_list(const struct invocation *invocation)
         }
     }
     struct config *config;
-    int code = command_load_config(invocation, true, &config);
+    int code = command_load_config(invocation, CONFIG_TO_LOOK, &config);
     if (code != 0)
         return code;
     code = command_enter_state_dir(config, false);

@@ -133,7 +133,7 @@ int command_once(const struct invocation *invocation)
     if (once.request.owner != NULL && !email_is_valid(once.request.owner))
         return command_usage(invocation, "--owner needs an e-mail address");
     struct config *config;
-    int code = command_load_config(invocation, true, &config);
+    int code = command_load_config(invocation, CONFIG_TO_ACT, &config);
     if (code != 0)
         return code;
     if (once.request.watch != NULL && config_watch(config, once.request.watch) == NULL) {

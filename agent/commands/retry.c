@@ -51,13 +51,15 @@ static int act(const struct config *config, const struct retry_request *request)
     struct ledger *ledger;
     struct retry_outcome outcome;
     char *why = NULL;
-    if (ledger_open(config->state_dir, LEDGER_WRITE, &ledger, &why) != 0) {
-        command_say("%s", why != NULL ? why : "the ledger cannot be opened");
+    int error = ledger_open(config->state_dir, LEDGER_WRITE, &ledger, &why);
+    if (error != 0) {
+        command_say("the ledger in %s cannot be opened: %s", config->state_dir,
+                    why != NULL ? why : strerror(-error));
         free(why);
         return EX_IOERR;
     }
     retry_apply(ledger, request, &outcome);
-    int error = ledger_commit(ledger);
+    error = ledger_commit(ledger);
     if (error != 0)
         command_say("the ledger cannot be written: %s; nothing was changed",
                     ledger_error_words(ledger));
@@ -98,7 +100,7 @@ int command_retry(const struct invocation *invocation)
     if (optind == invocation->argc && !request.failed && !request.held)
         return command_usage(invocation, "say which: PATHs, --failed or --held");
     struct config *config;
-    int code = command_load_config(invocation, true, &config);
+    int code = command_load_config(invocation, CONFIG_TO_LOOK, &config);
     if (code != 0)
         return code;
     request.paths = command_absolute_paths(invocation, optind, &request.path_count);

@@ -15,7 +15,7 @@ int command_run(const struct invocation *invocation)
     int lock;
     if (invocation->argc > 1)
         return command_usage(invocation, "it takes no arguments");
-    int code = command_load_config(invocation, false, &config);
+    int code = command_load_config(invocation, CONFIG_TO_RUN, &config);
     if (code != 0)
         return code;
     log_configure(config->log_level, config->log_json);

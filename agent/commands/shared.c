@@ -32,12 +32,15 @@ int command_usage(const struct invocation *invocation, const char *problem)
     return EX_USAGE;
 }
 
-int command_load_config(const struct invocation *invocation, bool quiet, struct config **config)
+int command_load_config(const struct invocation *invocation, enum config_use use,
+                        struct config **config)
 {
     struct config_problems problems = {0};
-    int code = config_load(invocation->config_file, config, &problems);
+    int code = use == CONFIG_TO_LOOK
+                   ? config_load_to_look(invocation->config_file, config, &problems)
+                   : config_load(invocation->config_file, config, &problems);
     for (size_t i = 0; i < problems.count; i++) {
-        if (quiet && problems.items[i].warning)
+        if (use != CONFIG_TO_RUN && problems.items[i].warning)
             continue;
         char *line = config_problem_line(&problems, &problems.items[i]);
         fprintf(stderr, "%s\n", line);

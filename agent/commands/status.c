@@ -228,7 +228,9 @@ static void complain_of_watches(struct monitor *monitor, const cJSON *running)
     const cJSON *watch;
     cJSON_ArrayForEach(watch, cJSON_GetObjectItemCaseSensitive(running, "watches"))
     {
-        if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(watch, "online")))
+        /* without a reason it has not been looked at yet: the service has just started */
+        if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(watch, "online")) &&
+            running_text(watch, "reason")[0] != '\0')
             complain(monitor, MONITOR_CRITICAL, "watch %s is offline", running_text(watch, "name"));
     }
 }
@@ -326,7 +328,7 @@ int command_status(const struct invocation *invocation)
     struct config *config;
     int code = read_wish(invocation, &wish);
     if (code == 0)
-        code = command_load_config(invocation, true, &config);
+        code = command_load_config(invocation, CONFIG_TO_LOOK, &config);
     if (code != 0)
         return code;
     code = command_enter_state_dir(config, false);

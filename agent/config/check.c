@@ -89,13 +89,13 @@ static void check_tables(const struct config_draft *draft)
         if (table->path == NULL)
             continue;
         if (stat(table->path, &st) != 0)
-            problems_error(draft->problems, draft->table_lines[i],
-                           "table %s: %s: %s; allowed: a file of rows key,value", table->name,
-                           table->path, strerror(errno));
+            problems_about_file(draft->problems, draft->table_lines[i],
+                                "table %s: %s: %s; allowed: a file of rows key,value", table->name,
+                                table->path, strerror(errno));
         else if (!S_ISREG(st.st_mode))
-            problems_error(draft->problems, draft->table_lines[i],
-                           "table %s: %s is no file; allowed: a file of rows key,value",
-                           table->name, table->path);
+            problems_about_file(draft->problems, draft->table_lines[i],
+                                "table %s: %s is no file; allowed: a file of rows key,value",
+                                table->name, table->path);
     }
 }
 
@@ -109,10 +109,10 @@ static void check_token_file(const struct config_draft *draft)
     int line = filled_line(&draft->chorus, IN_CHORUS, "token_file");
     unsigned mode = (unsigned)st.st_mode & 07777u;
     if (!S_ISREG(st.st_mode))
-        problems_error(draft->problems, line,
-                       "token_file: %s is no file; allowed: a file of mode 0600", path);
+        problems_about_file(draft->problems, line,
+                            "token_file: %s is no file; allowed: a file of mode 0600", path);
     else if ((mode & (S_IROTH | S_IWOTH)) != 0)
-        problems_error(
+        problems_about_file(
             draft->problems, line,
             "token_file: everybody may %s %s (mode %04o); allowed: 0600, or 0640 with the "
             "service's group",

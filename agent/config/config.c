@@ -126,12 +126,13 @@ static void tell_unreadable(struct config_problems *problems, int error)
         problems_error(problems, 0, "cannot be read: %s", strerror(error));
 }
 
-int config_load(const char *file, struct config **out, struct config_problems *problems)
+static int load(const char *file, bool to_look, struct config **out,
+                struct config_problems *problems)
 {
     char *bytes;
     size_t n;
     *out = NULL;
-    *problems = (struct config_problems){.file = mem_string(file)};
+    *problems = (struct config_problems){.file = mem_string(file), .to_look = to_look};
     struct config *config = mem_zalloc(sizeof *config);
     config->file = mem_string(file);
     int status = file_bytes_read(file, FILE_MAX_BYTES, &bytes, &n);
@@ -147,6 +148,16 @@ int config_load(const char *file, struct config **out, struct config_problems *p
     }
     config_free(config);
     return EX_CONFIG;
+}
+
+int config_load(const char *file, struct config **out, struct config_problems *problems)
+{
+    return load(file, false, out, problems);
+}
+
+int config_load_to_look(const char *file, struct config **out, struct config_problems *problems)
+{
+    return load(file, true, out, problems);
 }
 
 const struct watch_config *config_watch(const struct config *config, const char *name)

@@ -83,6 +83,7 @@ struct config_problems {
     struct config_problem *items;
     size_t count;
     size_t errors; /* how many are no warnings */
+    bool to_look;  /* what is wrong with the files that the configuration names is a warning */
 };
 
 /* Reads `file`. `problems` is filled anew, whatever it held (clear it before, and after with
@@ -90,6 +91,9 @@ struct config_problems {
  * `problems` may hold warnings; returns 0. Else *out is NULL and `problems` has at least one error;
  * returns 78 (EX_CONFIG). */
 int config_load(const char *file, struct config **out, struct config_problems *problems);
+/* The same for a command that only looks: a token file or a table that the service could not start
+ * with is a warning, so that `status` still answers. */
+int config_load_to_look(const char *file, struct config **out, struct config_problems *problems);
 void config_free(struct config *config);
 
 /* "FILE:LINE: text" of one problem, "FILE: text" where it is the file as a whole, "warning: "

@@ -49,6 +49,15 @@ void problems_warn(struct config_problems *problems, int line, const char *forma
     va_end(args);
 }
 
+void problems_about_file(struct config_problems *problems, int line, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add(problems, (struct config_problem){.line = line, .warning = problems->to_look}, args,
+        format);
+    va_end(args);
+}
+
 /* A stable merge: what is found first in a line stays first. */
 static void merge(struct config_problem *items, struct config_problem *scratch, size_t count)
 {

@@ -11,6 +11,10 @@ __attribute__((format(printf, 3, 4))) void problems_error(struct config_problems
 __attribute__((format(printf, 3, 4))) void problems_warn(struct config_problems *problems, int line,
                                                          const char *format, ...);
 
+/* About a file that the configuration names: an error, or where it is only looked at a warning. */
+__attribute__((format(printf, 3, 4))) void problems_about_file(struct config_problems *problems,
+                                                               int line, const char *format, ...);
+
 /* In the order of the lines, and of finding within one line. */
 void problems_sort(struct config_problems *problems);
 

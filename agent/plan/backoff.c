@@ -12,7 +12,7 @@ int64_t backoff_delay(uint64_t *state, int64_t first_ms, int64_t most_ms, int tr
 {
     int64_t ceiling = first_ms;
     for (int i = 1; i < tries && ceiling < most_ms; i++)
-        ceiling *= 2;
+        ceiling = ceiling <= INT64_MAX / 2 ? 2 * ceiling : INT64_MAX;
     if (ceiling > most_ms)
         ceiling = most_ms;
     if (ceiling < 1)

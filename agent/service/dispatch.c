@@ -98,7 +98,7 @@ static void put_off(struct ledger *ledger, int64_t recording, int64_t delay_ms, 
     struct ledger_job job;
     if (ledger_job(ledger, recording, &job) != 0)
         return;
-    struct plan_move move = {.to = job.frozen ? STATE_UNCERTAIN : STATE_WAITING,
+    struct plan_move move = {.to = job.state == STATE_UNCERTAIN ? STATE_UNCERTAIN : STATE_WAITING,
                              .next_attempt_ms = when_now_ms() + delay_ms};
     snprintf(move.reason, sizeof move.reason, "%s", reason);
     ledger_move(ledger, recording, &move, when_now_ms());

@@ -62,7 +62,7 @@ int64_t service_not_before(const struct watch_config *watch, const struct file_i
 struct walk {
     struct service *service;
     uint64_t digest; /* as it was when the walk began */
-    int64_t after;
+    int64_t after, last; /* apart, for a step whose commit failed is applied again */
     size_t count;
 };
 
@@ -87,15 +87,14 @@ static void apply_walk(void *ctx, struct ledger *ledger)
 {
     struct walk *walk = ctx;
     int64_t recordings[WALK];
-    int64_t last = walk->after;
+    walk->last = walk->after;
     walk->count =
         ledger_held_otherwise(ledger, walk->service->digest, walk->after, recordings, WALK);
     for (size_t i = 0; i < walk->count; i++) {
         resolve_held(walk->service, ledger, recordings[i]);
-        last = recordings[i];
+        walk->last = recordings[i];
     }
     walk->count += ledger_forget_skips(ledger, walk->service->digest, WALK);
-    walk->after = last;
 }
 
 static void walk_dropped(void *ctx)
@@ -111,6 +110,7 @@ static void walk_on(void *ctx)
     struct service *service = walk->service;
     service_moved(service);
     bool over = walk->count == 0;
+    walk->after = walk->last;
     if (over && walk->digest != service->digest) {
         /* it changed under way: what was passed before that is passed again */
         walk->digest = service->digest;

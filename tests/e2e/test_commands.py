@@ -95,14 +95,20 @@ def test_a_state_dir_that_cannot_be_made_ends_73(agent, command):
     assert "state_dir" in done.stderr
 
 
-@pytest.mark.parametrize("command", [["run"], ["once"], ["retry", "--failed"], ["list"],
-                                     ["status"], ["explain", "calls/a.wav"]])
+@pytest.mark.parametrize("command", [["retry", "--failed"], ["list"], ["status"],
+                                     ["explain", "calls/a.wav"]])
 def test_a_ledger_that_is_none_ends_74_and_is_left_as_it_is(agent, command):
     agent.state_dir.mkdir(mode=0o700)
     ledger = agent.state_dir / "ledger.db"
     ledger.write_bytes(b"this is no ledger at all" * 100)
     assert agent.run(*command, check=74).stderr
     assert ledger.read_bytes() == b"this is no ledger at all" * 100
+
+
+@pytest.mark.parametrize("command", [["run"], ["once"], ["retry", "--failed"]])
+def test_a_ledger_that_cannot_be_opened_ends_74(agent, command):
+    (agent.state_dir / "ledger.db").mkdir(parents=True)
+    assert "ledger" in agent.run(*command, check=74).stderr
 
 
 def test_run_beside_run_ends_75_and_names_the_holder(double, agent, recordings):
@@ -270,7 +276,8 @@ def test_status_answers_beside_a_service_and_after_it(double, agent, recordings)
     status = agent.status()
     assert_status_complete(status)
     assert status["running"] is True and status["since"]
-    assert status["watches"][0]["online"] is True
+    status = wait_until(lambda: agent.status() if agent.status()["watches"][0]["online"] else None,
+                        "the folder is looked at")
     assert status["watches"][0]["mode"] in ("events", "polling")
     paths = put(agent, recordings, 2)
     agent.wait_counts(uploaded=2)
@@ -654,7 +661,7 @@ def test_once_beside_a_service_tells_what_does_not_fit(double, agent, recordings
     second_watch(agent)
     agent.start()
     recordings.many(agent.root / "archive", 2)
-    done = agent.run("once", agent.root / "archive", check=65)
+    done = agent.run("once", agent.root / "archive", check=64)
     assert "--watch" in done.stderr
     agent.run("once", "--watch", "nobody", check=64)
     assert_kept(double, agent, [])
@@ -722,3 +729,13 @@ def test_a_request_that_is_no_request_is_answered_and_harms_nothing(double, agen
     paths = put(agent, recordings)
     agent.wait_counts(uploaded=1)
     assert_kept(double, agent, paths)
+
+
+def test_status_answers_beside_a_token_that_everybody_may_read(agent):
+    """The service pauses for it; status, list and explain say so, and do not refuse."""
+    agent.start()
+    agent.token_file.chmod(0o644)
+    for command in ("status", "list"):
+        assert agent.run(command).returncode == 0
+    assert agent.run("explain", str(agent.calls / "a.wav")).returncode == 0
+    assert agent.run("check").returncode == 78

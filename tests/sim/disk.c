@@ -91,6 +91,16 @@ static void keep_sector(struct file *file, size_t sector)
     memcpy(file->safe.bytes + from, file->seen.bytes + from, n);
 }
 
+static void sync_folder(void)
+{
+    for (size_t i = 0; i < MOST_FILES; i++) {
+        struct file *file = &disk.files[i];
+        if (!file->there)
+            image_resize(&file->safe, 0);
+        file->safe_there = file->there;
+    }
+}
+
 static void make_safe(struct file *file)
 {
     image_resize(&file->safe, file->seen.size);
@@ -103,7 +113,8 @@ static void make_safe(struct file *file)
     }
     if (file->dirty_room > 0)
         memset(file->dirty, 0, file->dirty_room);
-    file->safe_there = true;
+    if (!file->safe_there)
+        sync_folder(); /* as unix VFSes do with a new journal */
 }
 
 static void see_what_is_safe(struct file *file)
@@ -212,6 +223,8 @@ bool disk_has_fresh(void)
 void disk_trouble_is(enum disk_trouble trouble)
 {
     disk.trouble = trouble;
+    if (trouble == DISK_WELL)
+        disk.fail_next_sync = false;
 }
 
 void disk_fail_next_sync(void)

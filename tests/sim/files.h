@@ -50,7 +50,7 @@ struct path {
 };
 
 struct root {
-    char name[8], path[16];
+    char name[16], path[32];
     enum root_state state;
     uint64_t dev;
 };

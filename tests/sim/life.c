@@ -24,12 +24,13 @@ static struct {
     struct service *service;
     struct config *config;
     int token_file;
-    bool stopped;
+    unsigned count;
 } life;
 
 void life_configure(struct config *config)
 {
     life.config = config;
+    life.count = 0;
 }
 
 void life_token_file(int token)
@@ -84,6 +85,13 @@ static void on_recovered(void *ctx)
     }
 }
 
+static void on_broken(void *ctx)
+{
+    (void)ctx;
+    if (!sim.dead)
+        violated("the ledger is broken after a failure of the disk");
+}
+
 /* --- its beginning --- */
 
 static bool open_ledger(struct service *service)
@@ -110,16 +118,15 @@ static bool open_ledger(struct service *service)
     checks_cut_off(cut_off);
     checks_committed(ledger);
     trace("ledger: open; cut off", (int64_t)cut_off, 0, 0);
-    struct journal_hooks hooks = {on_committed, on_trouble, on_recovered, service};
+    struct journal_hooks hooks = {on_committed, on_trouble, on_recovered, on_broken, service};
     service->journal = journal_new(&service->loop, ledger, service->config->state_dir, &hooks);
     return true;
 }
 
 bool life_start(void)
 {
-    sim.dead = false;
-    sim.life++;
-    life.stopped = false;
+    sim.dead = sim.ended = false;
+    sim.life = ++life.count;
     loop_end_life();
     watch_begin_life();
     wire_begin();
@@ -130,6 +137,8 @@ bool life_start(void)
     strcpy(service->host, "host");
     if (!open_ledger(service))
         return false;
+    uv_timer_init(&service->loop, &service->wake);
+    service->wake.data = service;
     struct plan_options options = plan_options_of(service->config);
     service->plan = plan_new(&options, dice_next());
     service->tables = config_new_tables(service->config);
@@ -148,7 +157,7 @@ bool life_start(void)
 static void on_part_closed(void *ctx)
 {
     (void)ctx;
-    life.stopped = true;
+    sim.ended = true;
 }
 
 static void on_stopping(uv_timer_t *timer)
@@ -156,7 +165,7 @@ static void on_stopping(uv_timer_t *timer)
     struct service *service = timer->data;
     bool quiet = service->transfer_count == 0 && service->open_parts == 0 &&
                  retirements_are_idle(service->retirements) &&
-                 readback_is_idle(service->readback) &&
+                 readback_is_idle(service->readback) && service->lookups == NULL &&
                  (journal_is_idle(service->journal) || journal_in_trouble(service->journal));
     if (quiet && !service->ending) {
         service->ending = true;
@@ -181,17 +190,13 @@ void life_stop(void)
     service_plan_simple(service, PLAN_STOP);
     retirements_stop(service->retirements);
     readback_stop(service->readback);
+    lookups_abort(service);
     for (struct folder *f = service->folders; f != NULL; f = f->next)
         folder_close(f);
     service_abort_transfers(service);
     uv_timer_init(&service->loop, &service->end_timer);
     service->end_timer.data = service;
     uv_timer_start(&service->end_timer, on_stopping, 0, LOOK_MS);
-}
-
-bool life_has_stopped(void)
-{
-    return life.stopped;
 }
 
 /* The small things it held are lost with the process that runs some seeds. */
@@ -209,6 +214,9 @@ void life_bury(void)
     free(service->token);
     free(service);
     life.service = NULL;
+    sim.life = 0;
+    sim.dead = sim.ended = false;
+    sim.dies_in = 0;
     loop_end_life();
 }
 
@@ -324,7 +332,7 @@ void bulk_met_known(struct bulk *bulk)
     (void)bulk;
 }
 
-void bulk_folder_closed(struct bulk *bulk)
+void bulk_look_over(struct bulk *bulk)
 {
     (void)bulk;
 }

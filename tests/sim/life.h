@@ -16,9 +16,8 @@ void life_configure(struct config *config);
 
 /* Starts the program. False: it ended at once (its ledger cannot be used). */
 bool life_start(void);
-/* It is told to end by itself: it has the time it takes. */
+/* It is told to end by itself; sim.ended once it has. */
 void life_stop(void);
-bool life_has_stopped(void);
 /* It is gone: what it held in memory, too. */
 void life_bury(void);
 

@@ -9,7 +9,7 @@
 #include "agent/base/when.h"
 #include "tests/sim/sim.h"
 
-enum { MOST_HAPPENINGS = 1 << 15, MOST_TIMERS = 32, SAME_MOMENT_MS = 2 };
+enum { MOST_HAPPENINGS = 1 << 15, MOST_TIMERS = 32, SAME_MOMENT_MS = 2, MOST_TURNS = 20000 };
 
 struct happening {
     int64_t at_ms;
@@ -188,7 +188,7 @@ static void run_what_came_in(void)
 {
     /* what comes in together is handled in one iteration, and shares a commit */
     int64_t moment = sim.steady_ms;
-    while (!sim.dead && !sim.failed && loop.count > 0 && loop.heap[0].at_ms <= moment) {
+    while (!sim.dead && !sim.failed && !sim.ended && loop.count > 0 && loop.heap[0].at_ms <= moment) {
         struct happening now = take_first();
         if (now.life != 0 && now.life != sim.life)
             continue;
@@ -201,7 +201,13 @@ static void run_what_came_in(void)
 
 bool loop_run(int64_t until_ms)
 {
-    while (!sim.dead && !sim.failed) {
+    int64_t moment_ms = sim.steady_ms;
+    for (int turns = 0; !sim.dead && !sim.failed && !sim.ended; turns++) {
+        if (sim.steady_ms != moment_ms)
+            turns = 0;
+        moment_ms = sim.steady_ms;
+        if (turns > MOST_TURNS)
+            violated("the loop spins: time does not pass");
         run_timers();
         if (loop.prepare != NULL && !sim.dead)
             loop.on_prepare(loop.prepare);
@@ -209,14 +215,16 @@ bool loop_run(int64_t until_ms)
             break;
         if (!loop.awake) {
             int64_t at = next_moment();
-            if (at > until_ms)
+            if (at > until_ms) {
+                sim.steady_ms = until_ms > sim.steady_ms ? until_ms : sim.steady_ms;
                 return true;
+            }
             if (at > sim.steady_ms)
                 sim.steady_ms = at + (sim.life != 0 ? dice_between(0, SAME_MOMENT_MS) : 0);
         }
         run_what_came_in();
     }
-    return !sim.dead;
+    return false;
 }
 
 /* --- libuv --- */

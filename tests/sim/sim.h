@@ -48,6 +48,7 @@ struct sim {
     int64_t dies_in; /* calls from now; 0: not by this */
     bool dies_by_power;
     unsigned life; /* number of the program's present life; 0: none runs */
+    bool ended;    /* it has ended by itself, as it was told to */
 
     bool failed;
     char violation[400];
@@ -74,10 +75,10 @@ typedef void (*sim_happening)(void *ctx, int64_t number);
 void sim_at(int64_t delay_ms, sim_happening happening, void *ctx, int64_t number);
 /* Of the program's present life: never comes if that ends before. */
 void sim_in_life(int64_t delay_ms, sim_happening happening, void *ctx, int64_t number);
-/* Runs until the steady clock shows `until_ms` or nothing is left to happen; returns false when the
- * program has died (the caller buries it). */
+/* Runs until the steady clock shows `until_ms`; false: the program has died or ended (the caller
+ * buries it), or a promise was broken. */
 bool loop_run(int64_t until_ms);
-/* The same while the program ends by itself: until `over` says so. */
+/* Time begins. */
 void loop_begin(void);
 /* Forgets what belongs to the life that ended. */
 void loop_end_life(void);

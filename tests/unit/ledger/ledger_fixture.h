@@ -19,6 +19,7 @@
 struct room {
     char dir[64];
     struct ledger *ledger;
+    struct sqlite3 *side; /* for `number`; NULL: not open */
     int64_t watch;
     int64_t now_ms;
     uint64_t digest;
@@ -35,7 +36,7 @@ void open_again(struct room *room);
 /* Commits, and compares the counts with a recount. */
 void check_counts(struct room *room);
 /* One number of the database file, read beside the ledger. */
-int64_t number(const struct room *room, const char *sql);
+int64_t number(struct room *room, const char *sql);
 /* Runs SQL beside the ledger. */
 void meddle(const struct room *room, const char *sql);
 

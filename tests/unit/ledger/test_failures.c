@@ -85,6 +85,8 @@ static void a_broken_ledger_is_told(void **state)
     struct room *room = *state;
     take_a(room);
     ledger_close(room->ledger);
+    sqlite3_close(room->side);
+    room->side = NULL;
     meddle(room, "PRAGMA writable_schema = 1; UPDATE sqlite_master SET sql = 'CREATE nonsense'"
                  " WHERE name = 'recording'");
     char *why = NULL;
@@ -143,7 +145,7 @@ static void after_an_error_nothing_crashes(void **state)
     ledger_forget_skips(room->ledger, 9, 4);
     ledger_want(room->ledger, 1, 1);
     ledger_next_bulk(room->ledger);
-    ledger_watch(room->ledger, "other", "/other", NOW, &watch);
+    ledger_watch(room->ledger, "other", "/other", NOW, 0, &watch);
     ledger_fetch(room->ledger, LANE_ORDER, ORDER_NEWEST, room->now_ms, items, 4, &next);
     ledger_count(room->ledger, &counts);
     assert_int_equal(ledger_commit(room->ledger), -EROFS);

@@ -162,19 +162,42 @@ static void a_watch_is_its_name_and_path(void **state)
 {
     struct room *room = *state;
     struct ledger_watch again, moved;
-    ledger_watch(room->ledger, "calls", ROOT, NOW + DAY, &again);
+    ledger_watch(room->ledger, "calls", ROOT, NOW + DAY, 0, &again);
     assert_int_equal(again.id, room->watch);
     assert_int_equal(again.first_start_ms, NOW); /* of the first time */
     assert_false(again.first_scan_done);
     ledger_first_scan_done(room->ledger, again.id);
-    ledger_watch(room->ledger, "calls", ROOT "/other", NOW + DAY, &moved);
+    ledger_watch(room->ledger, "calls", ROOT "/other", NOW + DAY, 0, &moved);
     assert_int_not_equal(moved.id, room->watch);
     assert_int_equal(moved.first_start_ms, NOW + DAY);
     assert_false(moved.first_scan_done);
     commit(room);
     open_again(room);
-    ledger_watch(room->ledger, "calls", ROOT, NOW, &again);
+    ledger_watch(room->ledger, "calls", ROOT, NOW, 0, &again);
     assert_true(again.first_scan_done);
+}
+
+static void when_a_ledger_was_lost_is_kept_from_the_first_time(void **state)
+{
+    struct room *room = *state;
+    struct ledger_watch watch;
+    ledger_watch(room->ledger, "known before", ROOT "/2", NOW, NOW + DAY, &watch);
+    assert_int_equal(watch.lost_ms, NOW + DAY);
+    ledger_watch(room->ledger, "known before", ROOT "/2", NOW, NOW + 2 * DAY, &watch);
+    assert_int_equal(watch.lost_ms, NOW + DAY);
+    ledger_watch(room->ledger, "calls", ROOT, NOW, NOW + DAY, &watch);
+    assert_int_equal(watch.lost_ms, 0);
+}
+
+static void a_broken_ledger_is_moved_aside(void **state)
+{
+    char *name = NULL;
+    spill(*state, "broken", 6);
+    assert_int_equal(ledger_set_aside(*state, NOW, &name), 0);
+    assert_non_null(strstr(name, "ledger.corrupt-"));
+    free(name);
+    assert_int_equal(try_to_open(*state, LEDGER_READ, NULL), -ENOENT);
+    assert_int_equal(try_to_open(*state, LEDGER_WRITE, NULL), 0);
 }
 
 static void what_was_not_committed_is_gone_after_a_crash(void **state)
@@ -205,6 +228,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(any_other_file_is_no_ledger, dir_open, dir_close),
         cmocka_unit_test_setup_teardown(a_newer_ledger_is_left_untouched, dir_open, dir_close),
         cmocka_unit_test_setup_teardown(a_watch_is_its_name_and_path, room_open, room_close),
+        cmocka_unit_test_setup_teardown(when_a_ledger_was_lost_is_kept_from_the_first_time,
+                                        room_open, room_close),
+        cmocka_unit_test_setup_teardown(a_broken_ledger_is_moved_aside, dir_open, dir_close),
         cmocka_unit_test_setup_teardown(what_was_not_committed_is_gone_after_a_crash, room_open,
                                         room_close),
     };
