@@ -90,6 +90,9 @@ static struct candidate *enter(struct watch *w, const char *path, uint64_t scan)
     c->first_seen_ns = watch_now().wall_ns;
     w->phases[PHASE_ENTERED]++;
     count(w, c, true);
+    if (w->callbacks.stirred) {
+        w->callbacks.stirred(w->ctx);
+    }
     return c;
 }
 

@@ -17,8 +17,8 @@ enum {
     TROUBLE_EVERY_MS = 60000,
     /* The longest path, each of its bytes escaped; a longer value is cut. */
     MOST_VALUE = 4 * 4096,
-    /* Room for that, quoted, and all that stands beside it; a pair that does not fit is left out, so
-     * that the line is whole whatever is in it. */
+    /* Room for that, quoted, and all that stands beside it; a pair that does not fit is left out,
+     * so that the line is whole whatever is in it. */
     LINE = 4 * MOST_VALUE,
 };
 

@@ -366,7 +366,8 @@ static void lose_chosen_path(struct ledger *ledger, int64_t recording, int64_t r
         set_chosen_path(ledger, recording, other);
         return;
     }
-    recording_move(ledger, recording, STATE_GONE, 0, 0,
+    int64_t due_ms = state == STATE_UNCERTAIN ? recording_due(ledger, recording) : 0;
+    recording_move(ledger, recording, STATE_GONE, due_ms, 0,
                    state == STATE_UNCERTAIN
                        ? "vanished after an upload whose answer was lost: Chorus may have it"
                        : "vanished before it was uploaded",

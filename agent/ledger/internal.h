@@ -24,6 +24,10 @@ void recording_move(struct ledger *ledger, int64_t recording, enum recording_sta
 
 enum recording_state recording_state_of(struct ledger *ledger, int64_t recording);
 
+/* Not to be sent before (wall ms; 0: at once). Kept while it is gone: what may have arrived waits as
+ * long if it appears again. */
+int64_t recording_due(struct ledger *ledger, int64_t recording);
+
 /* The plan is to hear of it: it is to be sent, perhaps from another path. */
 void recording_note_ready(struct ledger *ledger, int64_t recording);
 

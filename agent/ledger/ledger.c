@@ -230,18 +230,21 @@ struct now_of {
     enum recording_state state;
     int64_t path;
     int attempts;
+    bool same_reason;
 };
 
-static struct now_of look(struct ledger *ledger, int64_t recording)
+static struct now_of look(struct ledger *ledger, int64_t recording, const char *reason)
 {
-    struct now_of now = {STATE_GONE, 0, 0};
-    struct query *query =
-        db_query(ledger->db, "SELECT state, path, attempts FROM recording WHERE id = ?");
+    struct now_of now = {.state = STATE_GONE};
+    struct query *query = db_query(
+        ledger->db, "SELECT state, path, attempts, reason IS ?2 FROM recording WHERE id = ?1");
     query_bind_int(query, 1, recording);
+    query_bind_text(query, 2, reason);
     if (query_step(query)) {
         now.state = (enum recording_state)query_int(query, 0);
         now.path = query_int(query, 1);
         now.attempts = (int)query_int(query, 2);
+        now.same_reason = query_int(query, 3) != 0;
     }
     query_end(query);
     return now;
@@ -249,7 +252,17 @@ static struct now_of look(struct ledger *ledger, int64_t recording)
 
 enum recording_state recording_state_of(struct ledger *ledger, int64_t recording)
 {
-    return look(ledger, recording).state;
+    return look(ledger, recording, NULL).state;
+}
+
+int64_t recording_due(struct ledger *ledger, int64_t recording)
+{
+    struct query *query =
+        db_query(ledger->db, "SELECT next_attempt_ms FROM recording WHERE id = ?");
+    query_bind_int(query, 1, recording);
+    int64_t due_ms = query_step(query) ? query_int(query, 0) : 0;
+    query_end(query);
+    return due_ms;
 }
 
 void recording_note_ready(struct ledger *ledger, int64_t recording)
@@ -274,7 +287,7 @@ void recording_move(struct ledger *ledger, int64_t recording, enum recording_sta
                     int64_t next_attempt_ms, int status, const char *reason, int64_t now_ms)
 {
     struct db *db = ledger_write(ledger);
-    struct now_of now = look(ledger, recording);
+    struct now_of now = look(ledger, recording, reason);
     assert(db_error(db) != 0 || state_may_move(now.state, to));
     struct query *query = db_query(
         db, "UPDATE recording SET state = ?2, next_attempt_ms = ?3, reason = ?4,"
@@ -289,7 +302,9 @@ void recording_move(struct ledger *ledger, int64_t recording, enum recording_sta
     query_bind_int(query, 5, now_ms);
     query_run(query);
     bool attempt_ended = now.state == STATE_UPLOADING;
-    story_add(ledger, now.path, to, attempt_ended ? now.attempts : 0, status, reason, now_ms);
+    /* what is put off again and again, as while its folder is offline, is told once */
+    if (to != now.state || !now.same_reason)
+        story_add(ledger, now.path, to, attempt_ended ? now.attempts : 0, status, reason, now_ms);
     if (to == STATE_QUEUED || to == STATE_WAITING || to == STATE_UNCERTAIN)
         recording_note_ready(ledger, recording);
     if (state_holds_call_key(now.state) && !state_holds_call_key(to) && to != STATE_DUPLICATE)

@@ -160,10 +160,12 @@ void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
         return;
     if (job.frozen) {
         set_digest(ledger, recording, digest);
+        int64_t due_ms = recording_due(ledger, recording);
         if (job.state == STATE_GONE || job.state == STATE_HELD)
-            recording_move(
-                ledger, recording, job.state == STATE_GONE ? STATE_UNCERTAIN : STATE_HELD, now_ms,
-                0, "an earlier attempt may have arrived: it keeps its name and key", now_ms);
+            recording_move(ledger, recording,
+                           job.state == STATE_GONE ? STATE_UNCERTAIN : STATE_HELD,
+                           due_ms > now_ms ? due_ms : now_ms, 0,
+                           "an earlier attempt may have arrived: it keeps its name and key", now_ms);
     } else if (form_is_refused(&job, resolution)) {
         story_add(ledger, path, STATE_DUPLICATE, 0, 0,
                   "the same content as a recording that Chorus refused in this form", now_ms);

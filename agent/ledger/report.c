@@ -198,7 +198,9 @@ static void give_row(const struct query *query, ledger_each_row each, void *ctx)
         .duplicate_of = texts[9],
         .fields = texts[10],
         .first_seen_ms = query_int(query, COLUMN_FIRST_SEEN),
-        .next_attempt_ms = query_int(query, COLUMN_NEXT_ATTEMPT),
+        .next_attempt_ms = query_int(query, COLUMN_STATE) == STATE_GONE
+                               ? 0
+                               : query_int(query, COLUMN_NEXT_ATTEMPT),
         .uploaded_ms = query_int(query, COLUMN_UPLOADED),
         .processed_ms = query_int(query, COLUMN_PROCESSED),
         .deleted_ms = query_int(query, COLUMN_DELETED),

@@ -62,18 +62,39 @@ void lanes_drop(struct lanes *lanes, int64_t recording)
     }
 }
 
+bool lanes_hold_doubts(const struct lanes *lanes)
+{
+    for (int i = 0; i < LANE_COUNT; i++) {
+        for (size_t k = 0; k < lanes->lane[i].count; k++) {
+            if (lanes->lane[i].items[k].uncertain > 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The first that may be taken now; `count`: none. */
+static size_t first_of(const struct lanes *lanes, const struct lane *lane)
+{
+    size_t k = 0;
+    while (k < lane->count && lanes->doubts_wait && lane->items[k].uncertain > 0)
+        k++;
+    return k;
+}
+
 bool lanes_take(struct lanes *lanes, struct plan_item *item)
 {
     static const enum plan_lane turns[8] = {LANE_ORDER, LANE_DUE,   LANE_ORDER, LANE_ORDER,
                                             LANE_DUE,   LANE_ORDER, LANE_ORDER, LANE_BACK};
     static const enum plan_lane instead[LANE_COUNT] = {LANE_ORDER, LANE_DUE, LANE_BACK};
     struct lane *lane = &lanes->lane[turns[lanes->turn % 8]];
-    for (int i = 0; lane->count == 0 && i < LANE_COUNT; i++)
+    for (int i = 0; first_of(lanes, lane) == lane->count && i < LANE_COUNT; i++)
         lane = &lanes->lane[instead[i]];
-    if (lane->count == 0)
+    size_t first = first_of(lanes, lane);
+    if (first == lane->count)
         return false;
     lanes->turn++;
-    *item = lane->items[0];
+    *item = lane->items[first];
     lanes_drop(lanes, item->recording);
     return true;
 }

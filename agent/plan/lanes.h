@@ -21,6 +21,7 @@ struct lanes {
     struct lane lane[LANE_COUNT];
     unsigned turn;
     bool back_lane;
+    bool doubts_wait; /* what may have arrived already is not taken now */
 };
 
 void lanes_init(struct lanes *lanes, bool back_lane);
@@ -41,6 +42,9 @@ void lanes_drop(struct lanes *lanes, int64_t recording);
  * the far end of the queue, the others to its near end; an empty lane passes its turn on. False:
  * nothing is there. */
 bool lanes_take(struct lanes *lanes, struct plan_item *item);
+
+/* Whether one is there that may have arrived already. */
+bool lanes_hold_doubts(const struct lanes *lanes);
 
 /* How many to fetch into this lane so that `wanted` are there; 0 when there are enough, none is
  * left in the ledger, or a fetch is under way. */

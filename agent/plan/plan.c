@@ -53,6 +53,11 @@ struct plan {
     bool network_down;
     int network_tries;
     int64_t hold_until_ms; /* steady; 0: none */
+    /* Due times are wall times. Where the wall clock cannot be trusted to have kept resend_after (at
+     * the start, and after it jumped), what may have arrived waits so long once more. */
+    bool clock_known;
+    int64_t clock_gap_ms;    /* wall less steady, at the last step */
+    int64_t doubts_until_ms; /* steady; 0: none */
     int64_t next_due_ms;   /* wall: the earliest recording that waits; 0: none */
     int64_t woken_at_ms;   /* steady: the last EFFECT_WAKE; 0: none */
     char paused_because[PLAN_REASON];
@@ -384,6 +389,8 @@ static void ended(struct plan *plan, struct plan_effects *effects, const struct 
     struct transfer transfer;
     if (!take_transfer(plan, event->recording, &transfer))
         return;
+    if (event->item != NULL)
+        transfer.item = *event->item;
     const struct plan_ending *ending = &event->ending;
     int64_t hold_ms = heed(plan, effects, &transfer, ending, now);
     struct plan_move what;
@@ -517,8 +524,22 @@ static void configured(struct plan *plan, const struct plan_options *options)
     }
 }
 
+static void mind_the_wall_clock(struct plan *plan, struct plan_time now)
+{
+    enum { TOLERANCE_MS = 1000 }; /* more than it is slewed by between two steps */
+    int64_t gap_ms = now.wall_ms - now.steady_ms, by_ms = gap_ms - plan->clock_gap_ms;
+    if (!plan->clock_known || by_ms > TOLERANCE_MS || by_ms < -TOLERANCE_MS)
+        plan->doubts_until_ms = now.steady_ms + plan->options.resend_after_ms;
+    else if (now.steady_ms >= plan->doubts_until_ms)
+        plan->doubts_until_ms = 0;
+    plan->clock_known = true;
+    plan->clock_gap_ms = gap_ms;
+    plan->lanes.doubts_wait = plan->doubts_until_ms != 0;
+}
+
 static void look_at_the_time(struct plan *plan, struct plan_effects *effects, struct plan_time now)
 {
+    mind_the_wall_clock(plan, now);
     if (plan->hold_until_ms != 0 && now.steady_ms >= plan->hold_until_ms)
         plan->hold_until_ms = 0;
     if (plan->probe_at_ms != 0 && now.steady_ms >= plan->probe_at_ms)
@@ -544,6 +565,9 @@ static void set_the_alarm(struct plan *plan, struct plan_effects *effects, struc
         at = plan->hold_until_ms;
     if (plan->probe_at_ms != 0 && (at == 0 || plan->probe_at_ms < at))
         at = plan->probe_at_ms;
+    if (plan->lanes.doubts_wait && lanes_hold_doubts(&plan->lanes) &&
+        (at == 0 || plan->doubts_until_ms < at))
+        at = plan->doubts_until_ms;
     if (plan->stopped || at == 0)
         return;
     if (plan->woken_at_ms <= now.steady_ms || at < plan->woken_at_ms) {

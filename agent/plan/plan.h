@@ -103,7 +103,9 @@ enum plan_evidence {
 struct plan_event {
     enum plan_event_kind kind;
     int64_t recording;            /* ENDED, NOT_SENT, LOOKED_UP, DROP */
-    const struct plan_item *item; /* READY */
+    /* READY; ENDED: the recording as it was sent, this attempt counted, for the rules may have made
+     * another key of it since it was planned. NULL: as it was planned. */
+    const struct plan_item *item;
     struct {                      /* FETCHED */
         enum plan_lane lane;
         const struct plan_item *items;

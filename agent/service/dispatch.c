@@ -39,6 +39,7 @@ struct transfer {
     struct transfer *next;
     int64_t recording;
     struct ledger_job job;
+    struct plan_item item;  /* as it was sent */
     struct file_body *body; /* NULL until it is opened */
     struct upload *upload;  /* NULL until it is sent */
     bool intended;
@@ -198,6 +199,8 @@ static void apply_send(void *ctx, struct ledger *ledger)
         return;
     }
     ledger_intend(ledger, transfer->recording, when_now_ms());
+    ledger_plan_item(ledger, transfer->recording, transfer->service->config->upload.order,
+                     &transfer->item);
     transfer->intended = true;
 }
 
@@ -248,7 +251,9 @@ static void on_upload_done(void *ctx, const struct upload_answer *answer)
                     &(struct journal_step){apply_changed, changed_done, free_transfer, transfer});
         return;
     }
-    struct plan_event event = {.kind = PLAN_ENDED, .recording = transfer->recording};
+    struct plan_item item = transfer->item;
+    struct plan_event event = {
+        .kind = PLAN_ENDED, .recording = transfer->recording, .item = &item};
     event.ending = (struct plan_ending){
         .verdict = answer->verdict,
         .status = answer->status,
@@ -280,7 +285,9 @@ static void body_close(void *ctx)
 static void could_not_start(struct transfer *transfer, int error)
 {
     struct service *service = transfer->service;
-    struct plan_event event = {.kind = PLAN_ENDED, .recording = transfer->recording};
+    struct plan_item item = transfer->item;
+    struct plan_event event = {
+        .kind = PLAN_ENDED, .recording = transfer->recording, .item = &item};
     event.ending = (struct plan_ending){.verdict = VERDICT_UNREACHABLE,
                                         .retry_after_ms = -1,
                                         .said = strerror(-error),

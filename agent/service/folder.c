@@ -652,6 +652,12 @@ static void options_of(const struct watch_config *watch, const char *root, bool 
 #endif
 }
 
+static void on_stirred(void *ctx)
+{
+    const struct folder *folder = ctx;
+    service_moved(folder->service);
+}
+
 static const struct watch_callbacks callbacks = {
     .judge = on_judge,
     .finished = on_finished,
@@ -659,6 +665,7 @@ static const struct watch_callbacks callbacks = {
     .gone = on_gone,
     .scanned = on_scanned,
     .first_scan_judged = on_first_scan_judged,
+    .stirred = on_stirred,
     .state_changed = on_state_changed,
 };
 

@@ -61,7 +61,7 @@ int64_t service_not_before(const struct watch_config *watch, const struct file_i
 /* A walk over what is held, a few recordings a transaction. */
 struct walk {
     struct service *service;
-    uint64_t digest; /* as it was when the walk began */
+    uint64_t digest;     /* as it was when the walk began */
     int64_t after, last; /* apart, for a step whose commit failed is applied again */
     size_t count;
 };

@@ -274,7 +274,7 @@ static void check_path(struct ledger *ledger, int path)
         ledger->db,
         "SELECT r.state, r.sha256, r.held, r.key_kind, r.reason, r.known_by_409,"
         " EXISTS (SELECT 1 FROM recording AS t WHERE t.call_key = r.call_key AND t.id <> r.id AND"
-        " t.state NOT IN (8, 9, 10, 11)) FROM path AS p JOIN recording AS r ON r.id = p.recording"
+        " (t.state NOT IN (8, 9, 10, 11) OR t.known_by_409 = 1)) FROM path AS p JOIN recording AS r ON r.id = p.recording"
         " WHERE p.path = ? AND p.current = 1 AND p.present = 1");
     query_bind_blob(query, 1, absolute, strlen(absolute));
     if (!query_step(query)) {
@@ -292,11 +292,13 @@ static void check_path(struct ledger *ledger, int path)
     query_end(query);
 }
 
+/* Where its root is another device since a boot and nothing known stands in it any more, the
+ * program cannot tell an empty folder from a missing mount: it waits. */
 static void check_nothing_under_way(struct ledger *ledger)
 {
     struct query *query = db_query(
         ledger->db, "SELECT id, state, coalesce(reason, '') FROM recording WHERE state IN (3, 4, 5,"
-                    " 6) LIMIT 1");
+                    " 6) AND reason IS NOT 'its folder is offline' LIMIT 1");
     if (query_step(query)) {
         char *reason = query_string(query, 2);
         violated("recording %d is stuck: %s: %s", (int)query_int(query, 0),

@@ -79,9 +79,8 @@ static struct row *store(int content, const char *key, const char *owner, const 
     snprintf(row->name, FORM_ROOM, "%s", name);
     snprintf(row->id, sizeof row->id, "E%08" PRIX64, ++chorus.next_id);
     row->private = on(sim.faults.private_rows) && dice_one_in(4);
-    row->visible_ms =
-        sim.steady_ms + (on(sim.faults.list_lags) ? dice_between(0, 30 * MINUTE) : 0);
-    row->done_ms = sim.steady_ms + dice_between(MINUTE, 2 * HOUR);
+    row->visible_ms = sim.steady_ms + (on(sim.faults.list_lags) ? dice_between(0, 10 * MINUTE) : 0);
+    row->done_ms = sim.steady_ms + dice_between(MINUTE, 20 * MINUTE);
     row->date_s = INT64_C(1800000000) + sim.steady_ms / 1000;
     if (content > 0)
         files.contents[content].stored_at_all = true;
@@ -296,13 +295,14 @@ static int list(const char *target, char *body, size_t room)
 {
     const char *ids = strstr(target, "engagement_id=");
     const char *page = strstr(target, "continuation_key=");
-    int64_t from = time_of(target, "min_date=", INT64_MIN), to = time_of(target, "max_date=", INT64_MAX);
+    int64_t from = time_of(target, "min_date=", INT64_MIN),
+            to = time_of(target, "max_date=", INT64_MAX);
     int skip = page != NULL ? atoi(page + strlen("continuation_key=")) : 0, met = 0, given = 0;
     size_t n = (size_t)snprintf(body, room, "{\"engagements\":[");
     for (int i = 0; i < chorus.row_count; i++) {
         const struct row *row = &chorus.rows[i];
-        bool asked = ids != NULL ? strstr(ids, row->id) != NULL
-                                 : row->date_s >= from && row->date_s <= to;
+        bool asked =
+            ids != NULL ? strstr(ids, row->id) != NULL : row->date_s >= from && row->date_s <= to;
         if (!asked || !is_visible(row) || met++ < skip)
             continue;
         if (ids == NULL && given == PAGE) {
@@ -353,8 +353,8 @@ void chorus_check_removal(int content, bool deleted)
 {
     bool done = false;
     for (int i = 0; i < chorus.row_count; i++)
-        done = done || (chorus.rows[i].content == content &&
-                        sim.steady_ms >= chorus.rows[i].done_ms);
+        done =
+            done || (chorus.rows[i].content == content && sim.steady_ms >= chorus.rows[i].done_ms);
     if (!files.contents[content].stored_at_all)
         violated("the local file of content %d was removed, and Chorus does not have it", content);
     else if (deleted && !done)

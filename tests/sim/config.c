@@ -28,10 +28,10 @@ static struct rule_set *rules_of(int kind, bool call_key, bool complete)
 {
     static const char *const keys[KINDS] = {"", "m-{call}", "sha256-{sha256}"};
     struct rule_set **kept = &all.kept[(kind * 2 + call_key) * 2 + complete];
-    struct rule_source rule = {
-        .title = "calls",
-        .pattern = complete ? "^c(?<call>\\d+)-a(?<agent>\\d)" : "^c(?<call>\\d+)-a(?<agent>[0-3])",
-        .owner = "a{agent}@example.com"};
+    struct rule_source rule = {.title = "calls",
+                               .pattern = complete ? "^c(?<call>\\d+)-a(?<agent>\\d)"
+                                                   : "^c(?<call>\\d+)-a(?<agent>[0-3])",
+                               .owner = "a{agent}@example.com"};
     struct rule_set_source source = {.rules = &rule,
                                      .rule_count = 1,
                                      .meeting_id = keys[kind],

@@ -16,8 +16,8 @@ struct image {
 
 struct file {
     char name[NAME];
-    bool there;       /* as a reader sees it */
-    bool safe_there;  /* its directory entry is safe */
+    bool there;      /* as a reader sees it */
+    bool safe_there; /* its directory entry is safe */
     struct image seen, safe;
     uint8_t *dirty; /* by sector of `seen` */
     size_t dirty_room;

@@ -13,9 +13,9 @@
 
 enum disk_trouble {
     DISK_WELL,
-    DISK_FULL,     /* nothing grows */
-    DISK_FAILING,  /* writes and syncs fail now and then */
-    DISK_BROKEN,   /* every write and sync fails */
+    DISK_FULL,    /* nothing grows */
+    DISK_FAILING, /* writes and syncs fail now and then */
+    DISK_BROKEN,  /* every write and sync fails */
 };
 
 struct disk_counts {

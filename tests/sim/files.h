@@ -17,19 +17,19 @@ enum root_state { ROOT_THERE, ROOT_MISSING, ROOT_EMPTY_MOUNT };
 
 /* What the world knows of one content: the truth that the program is measured by. */
 struct content {
-    int requests;        /* POSTs of it that left the program */
-    int stored_by_us;    /* copies that Chorus keeps, sent by us */
-    bool stored_at_all;  /* by us or by somebody else, whole */
+    int requests;       /* POSTs of it that left the program */
+    int stored_by_us;   /* copies that Chorus keeps, sent by us */
+    bool stored_at_all; /* by us or by somebody else, whole */
     bool answered_409, refused, forbidden;
-    bool in_doubt;       /* a whole body arrived or may have, and no proof came of it */
-    int64_t doubt_ms;    /* steady: since when */
-    int on_its_way;      /* whole bodies that have left, and may be stored yet */
-    bool live;           /* a POST of it is under way, as the program sees it */
-    bool left_whole;     /* ... and its last part has left */
-    bool removed;        /* its file was retired */
+    bool in_doubt;    /* a whole body arrived or may have, and no proof came of it */
+    int64_t doubt_ms; /* steady: since when */
+    int on_its_way;   /* whole bodies that have left, and may be stored yet */
+    bool live;        /* a POST of it is under way, as the program sees it */
+    bool left_whole;  /* ... and its last part has left */
+    bool removed;     /* its file was retired */
     char key[FORM_ROOM], owner[FORM_ROOM], name[FORM_ROOM]; /* of the last one in doubt */
     unsigned first_life;
-    int paths;           /* that ever had it, as numbers of paths; for the checks */
+    int paths; /* that ever had it, as numbers of paths; for the checks */
     int path[16];
 };
 

@@ -108,8 +108,7 @@ static bool open_ledger(struct service *service)
     }
     if (!sim.dead)
         checks_opened(ledger, dice_one_in(8));
-    size_t cut_off =
-        ledger_recover(ledger, service->config->upload.resend_after_ms, when_now_ms());
+    size_t cut_off = ledger_recover(ledger, service->config->upload.resend_after_ms, when_now_ms());
     error = ledger_commit(ledger);
     if (error != 0 || sim.dead) {
         ledger_close(ledger);

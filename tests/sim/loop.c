@@ -188,7 +188,8 @@ static void run_what_came_in(void)
 {
     /* what comes in together is handled in one iteration, and shares a commit */
     int64_t moment = sim.steady_ms;
-    while (!sim.dead && !sim.failed && !sim.ended && loop.count > 0 && loop.heap[0].at_ms <= moment) {
+    while (!sim.dead && !sim.failed && !sim.ended && loop.count > 0 &&
+           loop.heap[0].at_ms <= moment) {
         struct happening now = take_first();
         if (now.life != 0 && now.life != sim.life)
             continue;
@@ -257,8 +258,8 @@ int uv_timer_start(uv_timer_t *handle, uv_timer_cb run, uint64_t wait, uint64_t 
         violated("the simulation itself: too many timers");
         return 0;
     }
-    loop.timers[loop.timer_count++] = (struct timer){
-        handle, run, sim.steady_ms + (int64_t)wait, (int64_t)repeat, loop.order++};
+    loop.timers[loop.timer_count++] =
+        (struct timer){handle, run, sim.steady_ms + (int64_t)wait, (int64_t)repeat, loop.order++};
     return 0;
 }
 

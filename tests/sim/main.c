@@ -57,8 +57,8 @@ static bool run_seed(uint64_t seed, const struct options *options)
     if (!sim.failed && options->twice && run_once(seed, false) != hash && !sim.failed)
         violated("the same seed twice makes two different traces");
     if (sim.failed) {
-        printf("seed %" PRIu64 ": %s\n  again: %s --seed %" PRIu64 " --trace\n", seed, sim.violation,
-               program, seed);
+        printf("seed %" PRIu64 ": %s\n  again: %s --seed %" PRIu64 " --trace\n", seed,
+               sim.violation, program, seed);
         fflush(stdout);
     }
     return !sim.failed;

@@ -27,7 +27,7 @@ struct watch {
     int root;
     bool used, started, closing, online, held_back, scanning, scan_wanted, first_told;
     int64_t settle_ms, rescan_ms;
-    uint64_t scans, version;
+    uint64_t scans, version, device;
     int unknown;
     struct candidate candidates[MOST_PATHS]; /* by path */
 };
@@ -221,8 +221,8 @@ static void judge(struct watch *w, struct watch_entry *entries, const int *paths
         w->unknown++;
         if (c->phase == PHASE_NONE)
             note(w, paths[i], w->scans);
-        else if (c->phase != PHASE_SETTLING && !file_identity_equal(&c->identity,
-                                                                     &entries[i].identity))
+        else if (c->phase != PHASE_SETTLING &&
+                 !file_identity_equal(&c->identity, &entries[i].identity))
             look_at(w, paths[i], 0);
     }
 }
@@ -247,6 +247,8 @@ static void look_at_all(struct watch *w)
         judge(w, entries, paths, count);
 }
 
+/* As the watcher does: a root that is replaced under it goes offline first, and an empty folder on
+ * another device is a missing mount. */
 static void tell_state(struct watch *w, bool online)
 {
     if (w->online == online && w->started)
@@ -255,6 +257,21 @@ static void tell_state(struct watch *w, bool online)
     w->started = true;
     struct watch_state state = {.online = online, .events = true, .reason = ""};
     w->callbacks.state_changed(w->ctx, &state);
+}
+
+static void look_at_root(struct watch *w)
+{
+    const struct root *root = &files.roots[w->root];
+    uint64_t device = root->state == ROOT_THERE ? root->dev : 1;
+    bool there = root->state != ROOT_MISSING;
+    bool other = w->device != 0 && w->device != device;
+    if (w->online && (!there || other))
+        tell_state(w, false);
+    if (there && other && root->state == ROOT_EMPTY_MOUNT)
+        there = false;
+    if (there)
+        w->device = device;
+    tell_state(w, there);
 }
 
 static void on_scan(void *ctx, int64_t number);
@@ -274,7 +291,7 @@ static void on_scan(void *ctx, int64_t number)
         scan_in(w, 5 * S);
         return;
     }
-    tell_state(w, files.roots[w->root].state != ROOT_MISSING);
+    look_at_root(w);
     if (w->online) {
         w->scans++;
         w->unknown = 0;
@@ -292,6 +309,21 @@ static void on_scan(void *ctx, int64_t number)
 void watch_rescan(struct watch *w)
 {
     scan_in(w, dice_between(0, 100));
+}
+
+static void on_root(void *ctx, int64_t number)
+{
+    (void)number;
+    if (!((struct watch *)ctx)->closing)
+        watch_rescan(ctx);
+}
+
+void watch_hears_of_root(int root)
+{
+    for (int i = 0; i < 2 * MOST_ROOTS; i++) {
+        if (watches[i] != NULL && watches[i]->root == root)
+            sim_in_life(dice_between(0, 10 * S), on_root, watches[i], 0);
+    }
 }
 
 void watch_rescan_all(void)

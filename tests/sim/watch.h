@@ -7,6 +7,8 @@
 void watch_begin_life(void);
 /* Something happened to the file at this path; the watch of its root hears of it, or not. */
 void watch_hears(int path);
+/* The root went away, or another one stands there: noticed within ten seconds. */
+void watch_hears_of_root(int root);
 /* How many files the last scans of all watches met that nobody knew. */
 int watch_unknown_at_last_scan(void);
 /* Every watch looks at everything once more. */

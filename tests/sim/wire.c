@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/sim/chorus.h"
 #include "tests/sim/checks.h"
+#include "tests/sim/chorus.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/wire.h"
 #include "uploader/uploader.h"
@@ -65,8 +65,8 @@ static void end(struct upload *upload)
     upload->exchange.answer_is_object = said->is_object;
     upload->exchange.answer_is_empty = said->is_empty;
     upload->exchange.answer_says_failure = said->says_failure;
-    enum verdict verdict = upload->arrival.token == 0 ? VERDICT_TOKEN_REFUSED
-                                                      : verdict_judge(&upload->exchange);
+    enum verdict verdict =
+        upload->arrival.token == 0 ? VERDICT_TOKEN_REFUSED : verdict_judge(&upload->exchange);
     checks_post_ended(upload->arrival.content, verdict);
     trace_text("wire: ended", verdict_name(verdict));
     trace("wire: ended, content", upload->arrival.content, said->status, verdict);
@@ -217,8 +217,8 @@ static void on_question_over(void *ctx, int64_t number)
     struct question *question = ctx;
     static char body[BODY_ROOM];
     (void)number;
-    int status = question->aborted ? 0
-                                   : chorus_get(question->target, token_in_hand, body, sizeof body);
+    int status =
+        question->aborted ? 0 : chorus_get(question->target, token_in_hand, body, sizeof body);
     trace("wire: asked, answered", status, 0, 0);
     trace_text("wire: asked", question->target);
     struct question_answer answer = {.status = status,

@@ -14,7 +14,7 @@
 #include "tests/sim/watch.h"
 #include "tests/sim/world.h"
 
-enum { MOST_CRASHES = 6, MOST_MEDDLINGS = 24, LAST_LOOKS = 44 };
+enum { MOST_CRASHES = 6, MOST_MEDDLINGS = 24, LAST_LOOKS = 14 };
 
 static struct {
     int64_t until_ms; /* the faults end */
@@ -104,6 +104,7 @@ static void on_root(void *ctx, int64_t state)
     struct root *root = ctx;
     trace("folder: its root is now", root - files.roots, state, 0);
     root->state = sim.faults_are_over ? ROOT_THERE : (enum root_state)state;
+    watch_hears_of_root((int)(root - files.roots));
 }
 
 static void on_wall_jump(void *ctx, int64_t by_ms)
@@ -146,7 +147,7 @@ static void plan_faults(void)
         sim_at(dice_between(0, end), on_stop, NULL, 0);
     if (f->disk_full || f->disk_failing) {
         int64_t at = dice_between(0, end);
-        enum disk_trouble kind = !f->disk_failing   ? DISK_FULL
+        enum disk_trouble kind = !f->disk_failing ? DISK_FULL
                                  : dice_one_in(2) ? DISK_FAILING
                                                   : DISK_BROKEN;
         sim_at(at, on_disk, NULL, (int64_t)kind);
@@ -169,7 +170,6 @@ static void plan_faults(void)
 }
 
 /* --- what happens in the folders --- */
-
 
 static int any_file(void)
 {
@@ -199,7 +199,8 @@ static void on_new_file(void *ctx, int64_t number)
 static int another_path(int like)
 {
     char name[PATH_ROOM];
-    int root = dice_one_in(3) ? (int)dice_below((uint64_t)files.root_count) : files.paths[like].root;
+    int root =
+        dice_one_in(3) ? (int)dice_below((uint64_t)files.root_count) : files.paths[like].root;
     if (dice_one_in(2))
         snprintf(name, sizeof name, "c%d-a%d-%d.wav", (int)dice_below(40), (int)dice_below(5),
                  1000 + files.path_count);
@@ -286,7 +287,8 @@ static void on_person(void *ctx, int64_t number)
     if (ledger == NULL || sim.life == 0 || sim.dead)
         return;
     disk_quiet(true);
-    size_t n = ledger_in_state(ledger, number % 2 == 0 ? STATE_HELD : STATE_FAILED, 0, recordings, 64);
+    size_t n =
+        ledger_in_state(ledger, number % 2 == 0 ? STATE_HELD : STATE_FAILED, 0, recordings, 64);
     for (size_t i = 0; i < n; i++) {
         struct ledger_job job;
         if (ledger_job(ledger, recordings[i], &job) != 0)
@@ -337,6 +339,8 @@ static void be_kind(void)
     disk_trouble_is(DISK_WELL);
     for (int i = 0; i < files.root_count; i++)
         files.roots[i].state = ROOT_THERE;
+    for (int i = 0; i < files.root_count; i++)
+        watch_hears_of_root(i);
     world.rules_complete = true;
     config_of_world(true);
     life_token_file(chorus_token());
@@ -357,14 +361,18 @@ static bool is_settled(void)
 
 static void settle(void)
 {
+    int64_t step_ms = HOUR;
     for (int i = 0; i < LAST_LOOKS && !sim.failed; i++) {
-        live_until(sim.steady_ms + 6 * HOUR);
-        if (i > 0 && is_settled())
+        live_until(sim.steady_ms + step_ms);
+        if (is_settled())
             break;
+        step_ms = step_ms < DAY ? 2 * step_ms : DAY;
     }
-    for (int i = 0; i < 3 && !sim.failed; i++) {
+    for (int i = 0; i < LAST_LOOKS && !sim.failed; i++) {
         watch_rescan_all();
-        live_until(sim.steady_ms + 30 * MINUTE);
+        live_until(sim.steady_ms + 5 * MINUTE);
+        if (i > 1 && watch_unknown_at_last_scan() == 0 && is_settled())
+            break;
     }
     if (sim.failed)
         return;
@@ -404,6 +412,7 @@ void world_run(uint64_t seed, bool with_trace)
     choose_faults();
     loop_begin();
     chorus_begin();
+    watch_begin_life();
     checks_begin();
     files_begin(dice_one_in(3) ? (int)dice_between(2, MOST_ROOTS) : 1);
     disk_format(!dice_one_in(6));

@@ -34,7 +34,8 @@ void play_fail(struct play *play, const char *format, ...)
     abort();
 }
 
-/* --- beginning and ending ---------------------------------------------------------------------- */
+/* --- beginning and ending ----------------------------------------------------------------------
+ */
 
 void play_begin(struct play *play, int concurrency)
 {
@@ -76,7 +77,8 @@ void play_end(struct play *play)
     memset(play, 0, sizeof *play);
 }
 
-/* --- the ledger in memory ------------------------------------------------------------------------ */
+/* --- the ledger in memory ------------------------------------------------------------------------
+ */
 
 struct call *call_of(struct play *play, int64_t id)
 {
@@ -254,7 +256,8 @@ static void apply_move(struct play *play, const struct plan_effect *effect)
     set_state(play, effect->recording, move->to);
 }
 
-/* --- what must hold after every step --------------------------------------------------------------- */
+/* --- what must hold after every step
+ * --------------------------------------------------------------- */
 
 static void check_counts(struct play *play)
 {
@@ -262,9 +265,9 @@ static void check_counts(struct play *play)
     for (size_t i = 0; i < play->effects.count; i++)
         counts[play->effects.items[i].kind]++;
     MUST(play, play->effects.count <= PLAN_MOST_EFFECTS, "too many effects");
-    MUST(play, counts[EFFECT_FETCH] <= LANE_COUNT && counts[EFFECT_PROBE] <= 1 &&
-                   counts[EFFECT_READ_TOKEN] <= 1 && counts[EFFECT_WAKE] <= 1 &&
-                   counts[EFFECT_TELL] <= 4,
+    MUST(play,
+         counts[EFFECT_FETCH] <= LANE_COUNT && counts[EFFECT_PROBE] <= 1 &&
+             counts[EFFECT_READ_TOKEN] <= 1 && counts[EFFECT_WAKE] <= 1 && counts[EFFECT_TELL] <= 4,
          "too many effects of one kind");
     MUST(play, counts[EFFECT_SEND] <= (size_t)play->options.concurrency, "too many starts");
 }
@@ -298,8 +301,8 @@ static bool something_is_left(const struct play *play)
 
 static void check_no_stall(struct play *play)
 {
-    bool asked = play->flight_count > 0 || play->looking_count > 0 || play->probe_open || play->journal_count > 0 ||
-                 play->ready_count > 0;
+    bool asked = play->flight_count > 0 || play->looking_count > 0 || play->probe_open ||
+                 play->journal_count > 0 || play->ready_count > 0;
     for (int i = 0; i < LANE_COUNT; i++)
         asked = asked || play->fetching[i];
     if (play->stopped || asked || play->wake_at_ms != 0)
@@ -308,7 +311,8 @@ static void check_no_stall(struct play *play)
          "a quiet stall: nothing is in flight or asked for, no alarm is set");
 }
 
-/* --- the journal ------------------------------------------------------------------------------------ */
+/* --- the journal
+ * ------------------------------------------------------------------------------------ */
 
 static void take_off(struct play *play, int64_t id)
 {
@@ -331,7 +335,7 @@ static void note_start(struct play *play, int64_t id)
     MUST(play, !play->token_paused, "%lld is started without a good token", (long long)id);
     MUST(play, play->now.steady_ms >= play->hold_until_ms,
          "%lld is started before the end of Retry-After", (long long)id);
-    MUST(play, play->now.wall_ms >= call->not_again_before_ms,
+    MUST(play, play->now.steady_ms >= call->not_again_before_ms,
          "%lld is sent again before resend_after", (long long)id);
     MUST(play, !call->looking, "%lld is sent while it is looked for", (long long)id);
     MUST(play, call->state != STATE_UNCERTAIN || call->key != KEY_SCHEDULED || call->looked_up,
@@ -555,7 +559,8 @@ static void go_on(struct play *play)
         play_settle(play);
 }
 
-/* --- what happens ----------------------------------------------------------------------------------- */
+/* --- what happens
+ * ----------------------------------------------------------------------------------- */
 
 int64_t calls_are_there(struct play *play, size_t n, enum key_kind key)
 {
@@ -588,7 +593,7 @@ int64_t call_was_interrupted(struct play *play, enum key_kind key)
     call->attempts = call->uncertain = 1;
     call->first_attempt_ms = play->now.wall_ms;
     call->due_ms = play->now.wall_ms + play->options.resend_after_ms;
-    call->not_again_before_ms = call->due_ms;
+    call->not_again_before_ms = play->now.steady_ms + play->options.resend_after_ms;
     return id;
 }
 
@@ -648,7 +653,7 @@ static void note_ending(struct play *play, struct call *call, const struct plan_
             play->hold_until_ms = play->now.steady_ms + clamped;
     }
     if (ending->verdict == VERDICT_UNCERTAIN)
-        call->not_again_before_ms = play->now.wall_ms + play->options.resend_after_ms;
+        call->not_again_before_ms = play->now.steady_ms + play->options.resend_after_ms;
     call->posts += ending->request_left;
     call->sending = false;
     call->ended = true;
@@ -679,11 +684,10 @@ static struct plan_ending ending_of(struct exchange exchange, const char *said)
 
 struct plan_ending accepted(const char *engagement_id)
 {
-    struct plan_ending ending = ending_of((struct exchange){.request_left = true,
-                                                            .body_handed_out = true,
-                                                            .status = 200,
-                                                            .answer_is_object = true},
-                                          "");
+    struct plan_ending ending = ending_of(
+        (struct exchange){
+            .request_left = true, .body_handed_out = true, .status = 200, .answer_is_object = true},
+        "");
     ending.engagement_id = engagement_id;
     return ending;
 }
@@ -811,12 +815,10 @@ void alarm_rings_early(struct play *play, int64_t early_ms)
 void wall_clock_jumps(struct play *play, int64_t by_ms)
 {
     play->now.wall_ms += by_ms;
-    /* set back, a due time says nothing any more */
-    for (size_t id = 1; by_ms < 0 && id < play->call_count; id++)
-        play->calls[id].not_again_before_ms = 0;
 }
 
-/* --- what is to be seen ------------------------------------------------------------------------------ */
+/* --- what is to be seen
+ * ------------------------------------------------------------------------------ */
 
 size_t in_flight(const struct play *play)
 {
@@ -855,8 +857,7 @@ int64_t waits_for(struct play *play, int64_t id)
 void expect_state(struct play *play, int64_t id, enum recording_state state)
 {
     enum recording_state is = call_of(play, id)->state;
-    MUST(play, is == state, "%lld is %s, not %s", (long long)id, state_name(is),
-         state_name(state));
+    MUST(play, is == state, "%lld is %s, not %s", (long long)id, state_name(is), state_name(state));
 }
 
 void expect_reason(struct play *play, int64_t id, const char *part)

@@ -1,8 +1,9 @@
 /*
- * A play: the plan in virtual time, with a ledger in memory, a journal, a network that ends transfers
- * when the play says so, and a token file. The journal does what the agent's does: effects are queued,
- * `play_flush` applies all of them in order (the ledger changes), then carries them all out in order,
- * then tells the plan what became ready. Every step is checked against what must never happen:
+ * A play: the plan in virtual time, with a ledger in memory, a journal, a network that ends
+ * transfers when the play says so, and a token file. The journal does what the agent's does:
+ * effects are queued, `play_flush` applies all of them in order (the ledger changes), then carries
+ * them all out in order, then tells the plan what became ready. Every step is checked against what
+ * must never happen:
  *
  * - more in flight than the window allows, or than one while Chorus cannot be reached;
  * - anything started during a pause, a hold, or after the stop;
@@ -10,7 +11,8 @@
  *   one with a scheduled key without having looked for it before;
  * - a move that the table of states forbids, or of a recording that has not ended;
  * - more effects of a kind than that kind allows;
- * - a quiet stall: something is left to do, and neither anything in flight or asked for nor an alarm.
+ * - a quiet stall: something is left to do, and neither anything in flight or asked for nor an
+ * alarm.
  */
 #ifndef CHORUS_TESTS_PLAY_H
 #define CHORUS_TESTS_PLAY_H
@@ -37,7 +39,7 @@ struct call {
     int attempts, uncertain;
     int posts; /* that left, as far as the network of the play knows */
     int64_t first_attempt_ms, due_ms;
-    int64_t not_again_before_ms; /* wall: by the last ending that proved nothing */
+    int64_t not_again_before_ms; /* steady: by the last ending that proved nothing */
     int64_t sent_at_ms;          /* steady, of the last start */
     int status;
     bool sending;   /* from EFFECT_SEND to its ending */

@@ -67,8 +67,8 @@ static void halved_by_a_stall_after_the_last_byte(void **state)
 
 static void not_halved_by_anything_else(void **state)
 {
-    const struct plan_ending others[] = {answer(500, "oops"), answer(400, "no"), lost(), cut_off(),
-                                         unreachable(),       answer(401, "")};
+    const struct plan_ending others[] = {answer(500, "oops"), answer(400, "no"), lost(),
+                                         cut_off(),           unreachable(),     answer(401, "")};
     struct play play;
     (void)state;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
@@ -188,8 +188,7 @@ static void a_million_recordings_are_fetched_by_the_handful(void **state)
     play_start(&play);
     for (int i = 0; i < 2000; i++) {
         call_comes(&play, KEY_DERIVED);
-        ends(&play, first_in_flight(&play),
-             i % 7 == 0 ? answer(500, "oops") : accepted("e"));
+        ends(&play, first_in_flight(&play), i % 7 == 0 ? answer(500, "oops") : accepted("e"));
         if (i % 100 == 0)
             time_passes(&play, 10 * S);
     }

@@ -200,9 +200,9 @@ static void looks_count_as_transfers(void **state)
 
 static void in_doubt_it_is_not_sent_again_before_resend_after(void **state)
 {
-    const struct plan_ending doubts[] = {lost(), answer(500, "oops"), answer(502, ""),
-                                         answer(408, ""), answer(302, "elsewhere"),
-                                         answer(200, "<html>")};
+    const struct plan_ending doubts[] = {
+        lost(),          answer(500, "oops"),      answer(502, ""),
+        answer(408, ""), answer(302, "elsewhere"), answer(200, "<html>")};
     (void)state;
     for (size_t i = 0; i < sizeof doubts / sizeof doubts[0]; i++) {
         struct play play;
@@ -216,6 +216,23 @@ static void in_doubt_it_is_not_sent_again_before_resend_after(void **state)
         assert_true(is_in_flight(&play, id));
         play_end(&play);
     }
+}
+
+/* The time that Chorus needs passes on no wall clock. */
+static void a_clock_set_forward_does_not_shorten_resend_after(void **state)
+{
+    struct play play;
+    (void)state;
+    int64_t id = one(&play, KEY_DERIVED);
+    ends(&play, id, lost());
+    wall_clock_jumps(&play, DAY);
+    call_comes(&play, KEY_DERIVED); /* which goes at once */
+    assert_int_equal(in_flight(&play), 1);
+    time_passes(&play, 60 * S - 1);
+    assert_false(is_in_flight(&play, id));
+    time_passes(&play, 1);
+    assert_true(is_in_flight(&play, id));
+    play_end(&play);
 }
 
 static void a_longer_backoff_outweighs_resend_after(void **state)
@@ -346,6 +363,7 @@ int main(void)
         cmocka_unit_test(in_doubt_a_scheduled_one_is_looked_for_before_it_is_sent_again),
         cmocka_unit_test(looks_count_as_transfers),
         cmocka_unit_test(in_doubt_it_is_not_sent_again_before_resend_after),
+        cmocka_unit_test(a_clock_set_forward_does_not_shorten_resend_after),
         cmocka_unit_test(a_longer_backoff_outweighs_resend_after),
         cmocka_unit_test(doubt_is_not_forgotten),
         cmocka_unit_test(without_a_key_doubt_is_held_and_never_resent),

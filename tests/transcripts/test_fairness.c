@@ -40,7 +40,8 @@ static void oldest_first_where_asked_for(void **state)
     play_end(&play);
 }
 
-/* Two new calls come for each that is sent: after how many starts does the oldest of a backlog go? */
+/* Two new calls come for each that is sent: after how many starts does the oldest of a backlog go?
+ */
 static size_t starts_until_the_oldest(int concurrency, size_t backlog, bool from_before)
 {
     struct play play;

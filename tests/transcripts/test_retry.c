@@ -1,4 +1,5 @@
-/* When is it sent again? Doubling delays with full jitter, Retry-After, and an end after retry_for. */
+/* When is it sent again? Doubling delays with full jitter, Retry-After, and an end after retry_for.
+ */
 #include "tests/transcripts/play.h"
 
 #include <setjmp.h>

@@ -25,7 +25,8 @@ static void shown(void **state)
     (void)state;
     expect("", "");
     expect("2026-11-23 call.wav", "2026-11-23 call.wav");
-    expect("J\xc3\xbcrgen \xe2\x82\xac \xf0\x9f\x8e\xa7", "J\xc3\xbcrgen \xe2\x82\xac \xf0\x9f\x8e\xa7");
+    expect("J\xc3\xbcrgen \xe2\x82\xac \xf0\x9f\x8e\xa7",
+           "J\xc3\xbcrgen \xe2\x82\xac \xf0\x9f\x8e\xa7");
     expect("J\xfcrgen", "J\\xfcrgen");
     expect("a\\b", "a\\x5cb");
     expect("a\nb\tc\x7f", "a\\x0ab\\x09c\\x7f");
@@ -60,7 +61,7 @@ static void expect_clean(const char *escaped)
 static void any_bytes_come_back_and_are_shown_clean(void **state)
 {
     /* what makes and breaks UTF-8 */
-    static const unsigned char odd[] = {'a', '\\', 'x', '4', 0x01, 0x7f, 0x80, 0x9f, 0xa0, 0xbf,
+    static const unsigned char odd[] = {'a',  '\\', 'x',  '4',  0x01, 0x7f, 0x80, 0x9f, 0xa0, 0xbf,
                                         0xc2, 0xc3, 0xe0, 0xe2, 0xed, 0xf0, 0xf4, 0xf5, 0xff};
     uint64_t random = 9;
     (void)state;
@@ -79,8 +80,8 @@ static void any_bytes_come_back_and_are_shown_clean(void **state)
 
 static void what_cannot_be_read_back(void **state)
 {
-    static const char *const bad[] = {"\\", "a\\", "\\x", "\\x4", "\\xg0", "\\x4g", "\\n", "\\\\",
-                                      "\\X41", "\\x00", "a\\x0"};
+    static const char *const bad[] = {"\\",  "a\\",  "\\x",   "\\x4",  "\\xg0", "\\x4g",
+                                      "\\n", "\\\\", "\\X41", "\\x00", "a\\x0"};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_null(bytes_unescape(bad[i]));

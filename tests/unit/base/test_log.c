@@ -23,7 +23,8 @@ int64_t __wrap_when_steady_ms(void)
     return steady_ms;
 }
 
-/* --- what was written to stderr ----------------------------------------------------------------- */
+/* --- what was written to stderr -----------------------------------------------------------------
+ */
 
 static int pipe_ends[2], stderr_before;
 static char text[200000];
@@ -182,12 +183,30 @@ static void a_monstrous_value_is_cut(void **state)
             log_configure(LOG_INFO, true);
             expect_json(LINE_OF(log_event(LOG_INFO, "e", "k", value, "l", "v", NULL)), "event",
                         "e");
+            expect_json(LINE_OF(log_event(LOG_INFO, "e", "k", value, "l", value, "m", value, "n",
+                                          value, "last", "v", NULL)),
+                        "event", "e");
             log_configure(LOG_INFO, false);
             assert_true(strlen(LINE_OF(log_event(LOG_INFO, "e", "k", value, NULL))) < 70000);
             for (const char *c = text; *c != '\0'; c += bytes_utf8_length(c))
                 assert_true(bytes_utf8_length(c) > 0);
         }
     }
+}
+
+static void what_is_cut_keeps_its_beginning(void **state)
+{
+    static char value[100001];
+    (void)state;
+    memset(value, 'a', sizeof value - 1);
+    log_configure(LOG_INFO, true);
+    cJSON *line = cJSON_Parse(LINE_OF(log_event(LOG_INFO, "e", "k", value, "l", "v", NULL)));
+    const char *kept = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line, "k"));
+    assert_non_null(kept);
+    assert_in_range(strlen(kept), 4096, sizeof value - 2);
+    assert_memory_equal(kept, value, strlen(kept));
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line, "l")), "v");
+    cJSON_Delete(line);
 }
 
 /* --- trouble */
@@ -254,6 +273,7 @@ int main(void)
         cmocka_unit_test(every_byte_is_valid_json),
         cmocka_unit_test(the_longest_path_is_valid_json),
         cmocka_unit_test(a_monstrous_value_is_cut),
+        cmocka_unit_test(what_is_cut_keeps_its_beginning),
         cmocka_unit_test(the_same_trouble_is_told_once_a_minute),
         cmocka_unit_test(other_trouble_is_told_at_once),
         cmocka_unit_test(a_thousand_troubles_take_no_more_room),

@@ -58,9 +58,25 @@ static void expect_duration(const char *text, bool bare_zero, int64_t expected)
 
 static void durations_are_read(void **state)
 {
-    static const char *const bad[] = {"",    "s",     "5",   "-1s", "+1s", "1.5s",  " 1s", "1s ", "1 s",
-                                      "1S",  "1m",    "1sec", "1w", "0x1s", "00",   "1h5min",
-                                      "9223372036854775807s", "999999999999999d", "1ms\n"};
+    static const char *const bad[] = {"",
+                                      "s",
+                                      "5",
+                                      "-1s",
+                                      "+1s",
+                                      "1.5s",
+                                      " 1s",
+                                      "1s ",
+                                      "1 s",
+                                      "1S",
+                                      "1m",
+                                      "1sec",
+                                      "1w",
+                                      "0x1s",
+                                      "00",
+                                      "1h5min",
+                                      "9223372036854775807s",
+                                      "999999999999999d",
+                                      "1ms\n"};
     (void)state;
     expect_duration("250ms", false, 250);
     expect_duration("2s", false, 2 * S);
@@ -83,9 +99,9 @@ static void durations_are_written(void **state)
     static const struct {
         int64_t ms;
         const char *text;
-    } cases[] = {{0, "0s"},         {1, "1ms"},         {250, "250ms"},   {1000, "1s"},
-                 {1500, "1500ms"},  {90 * S, "90s"},    {2 * MIN, "2min"}, {HOUR, "1h"},
-                 {25 * HOUR, "25h"}, {7 * DAY, "7d"},   {DAY + 1, "86400001ms"}};
+    } cases[] = {{0, "0s"},          {1, "1ms"},      {250, "250ms"},         {1000, "1s"},
+                 {1500, "1500ms"},   {90 * S, "90s"}, {2 * MIN, "2min"},      {HOUR, "1h"},
+                 {25 * HOUR, "25h"}, {7 * DAY, "7d"}, {DAY + 1, "86400001ms"}};
     char text[WHEN_TEXT];
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -100,10 +116,11 @@ static void about_for_people(void **state)
     static const struct {
         int64_t ms;
         const char *text;
-    } cases[] = {{-5, "0s"},          {0, "0s"},           {2600, "3s"},
-                 {45 * S, "45s"},     {MIN, "1min"},       {12 * MIN, "12min"},
-                 {HOUR, "1h 0min"},   {2 * HOUR + 5 * MIN, "2h 5min"},
-                 {DAY, "1d"},         {4 * DAY + HOUR, "4d"}};
+    } cases[] = {{-5, "0s"},        {0, "0s"},
+                 {2600, "3s"},      {45 * S, "45s"},
+                 {MIN, "1min"},     {12 * MIN, "12min"},
+                 {HOUR, "1h 0min"}, {2 * HOUR + 5 * MIN, "2h 5min"},
+                 {DAY, "1d"},       {4 * DAY + HOUR, "4d"}};
     char text[WHEN_TEXT];
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -108,7 +108,8 @@ void meddle(const struct room *room, const char *sql)
     sqlite3_close(db);
 }
 
-/* --- the recount --------------------------------------------------------------------------------- */
+/* --- the recount ---------------------------------------------------------------------------------
+ */
 
 /* States as `list` prints them, a row a path. */
 static void recount(struct room *room, struct ledger_counts *counts)
@@ -140,7 +141,8 @@ static void recount(struct room *room, struct ledger_counts *counts)
 static void check_rows(struct room *room)
 {
     static const char *const wrong[] = {
-        "SELECT count(*) FROM path WHERE recording > 0 AND recording NOT IN (SELECT id FROM recording)",
+        "SELECT count(*) FROM path WHERE recording > 0 AND recording NOT IN (SELECT id FROM "
+        "recording)",
         "SELECT count(*) FROM recording AS r WHERE NOT EXISTS (SELECT 1 FROM path AS p WHERE"
         " p.id = r.path AND p.recording = r.id)",
         "SELECT count(*) FROM recording WHERE twin_of NOT IN (SELECT id FROM recording)",
@@ -151,9 +153,11 @@ static void check_rows(struct room *room)
         "SELECT count(*) FROM recording WHERE held <> 0 AND state <> 2",
         "SELECT count(*) FROM (SELECT path FROM path WHERE current = 1 GROUP BY path"
         " HAVING count(*) > 1)",
-        /* one call, one that goes (what may have arrived once keeps its form, and goes all the same) */
+        /* one call, one that goes (what may have arrived once keeps its form, and goes all the
+           same) */
         "SELECT count(*) FROM (SELECT call_key FROM recording WHERE call_key IS NOT NULL AND"
-        " state IN (3, 4, 5, 6, 7) AND digest <> 0 AND uncertain = 0 GROUP BY call_key HAVING count(*) > 1)",
+        " state IN (3, 4, 5, 6, 7) AND digest <> 0 AND uncertain = 0 GROUP BY call_key HAVING "
+        "count(*) > 1)",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         int64_t n = number(room, wrong[i]);
@@ -171,9 +175,8 @@ void check_counts(struct room *room)
     recount(room, &must);
     for (int i = 0; i < STATE_COUNT; i++) {
         if (is.state[i] != must.state[i])
-            print_error("%s: %lld, and a recount finds %lld\n",
-                        state_name((enum recording_state)i), (long long)is.state[i],
-                        (long long)must.state[i]);
+            print_error("%s: %lld, and a recount finds %lld\n", state_name((enum recording_state)i),
+                        (long long)is.state[i], (long long)must.state[i]);
         assert_int_equal(is.state[i], must.state[i]);
     }
     assert_int_equal(is.bytes_uploaded, must.bytes_uploaded);
@@ -182,7 +185,8 @@ void check_counts(struct room *room)
     check_rows(room);
 }
 
-/* --- taking in ------------------------------------------------------------------------------------- */
+/* --- taking in
+ * ------------------------------------------------------------------------------------- */
 
 void content_of(char letter, uint8_t sha256[32])
 {
@@ -191,10 +195,8 @@ void content_of(char letter, uint8_t sha256[32])
 
 struct ledger_file file_at(const struct room *room, const char *path, char content)
 {
-    struct ledger_file file = {.path = path,
-                               .root_length = strlen(ROOT),
-                               .watch = room->watch,
-                               .bulk = room->bulk};
+    struct ledger_file file = {
+        .path = path, .root_length = strlen(ROOT), .watch = room->watch, .bulk = room->bulk};
     file.identity = (struct file_identity){.dev = 1,
                                            .ino = (uint64_t)content * 1000 + strlen(path),
                                            .size = 1000 + (uint64_t)content,
@@ -251,7 +253,8 @@ void leave_out(struct room *room, const char *path, char content, enum skip_kind
                 room->digest, room->now_ms);
 }
 
-/* --- looking ---------------------------------------------------------------------------------------- */
+/* --- looking
+ * ---------------------------------------------------------------------------------------- */
 
 struct ledger_job job_of(struct room *room, int64_t recording)
 {
@@ -295,7 +298,8 @@ void expect_chosen(struct room *room, int64_t recording, const char *path)
     ledger_job_clear(&job);
 }
 
-/* --- attempts ---------------------------------------------------------------------------------------- */
+/* --- attempts
+ * ---------------------------------------------------------------------------------------- */
 
 void intend(struct room *room, int64_t recording)
 {
@@ -324,7 +328,8 @@ void upload(struct room *room, int64_t recording)
     move_to(room, recording, STATE_UPLOADED, ATTEMPT_COUNTS);
 }
 
-/* --- list --------------------------------------------------------------------------------------------- */
+/* --- list
+ * --------------------------------------------------------------------------------------------- */
 
 struct looking {
     const char *path;

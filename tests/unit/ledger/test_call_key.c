@@ -1,4 +1,5 @@
-/* Two recordings with one call key are one call: the second is a duplicate, until its twin fails. */
+/* Two recordings with one call key are one call: the second is a duplicate, until its twin fails.
+ */
 #include "tests/unit/ledger/ledger_fixture.h"
 
 #include <setjmp.h>
@@ -138,6 +139,33 @@ static void a_twin_that_has_vanished_is_not_promoted(void **state)
     assert_int_equal(state_of(room, second), STATE_DUPLICATE);
 }
 
+static void nobody_is_the_twin_of_a_forgotten_one(void **state)
+{
+    struct room *room = *state;
+    take_call(room, A, 'A', "call-1");
+    take_call(room, B, 'B', "call-1");
+    ledger_absent(room->ledger, B, room->now_ms);
+    take_call(room, A, 'D', NULL);
+    assert_string_equal(listed(room, B).duplicate_of, "");
+    check_counts(room);
+}
+
+/* The first failed, its twin goes; the first is put back, and vanishes: the call is under way. */
+static void while_one_goes_no_other_is_promoted(void **state)
+{
+    struct room *room = *state;
+    int64_t first = take_call(room, A, 'A', "call-1");
+    int64_t second = take_call(room, B, 'B', "call-1");
+    int64_t third = take_call(room, C, 'C', "call-1");
+    intend(room, first);
+    move_to(room, first, STATE_FAILED, ATTEMPT_COUNTS);
+    assert_int_equal(state_of(room, second), STATE_QUEUED);
+    ledger_retry(room->ledger, first, room->now_ms);
+    ledger_absent(room->ledger, A, room->now_ms);
+    assert_int_equal(state_of(room, first), STATE_GONE);
+    assert_int_equal(state_of(room, third), STATE_DUPLICATE);
+}
+
 static void a_key_held_only_by_failed_ones_is_not_known(void **state)
 {
     struct room *room = *state;
@@ -206,6 +234,8 @@ int main(void)
         in_a_room(the_twin_of_one_whose_content_changed_goes),
         in_a_room(a_duplicate_that_changes_promotes_nobody),
         in_a_room(a_twin_that_has_vanished_is_not_promoted),
+        in_a_room(nobody_is_the_twin_of_a_forgotten_one),
+        in_a_room(while_one_goes_no_other_is_promoted),
         in_a_room(a_key_held_only_by_failed_ones_is_not_known),
         in_a_room(known_by_409_holds_the_call_key),
         in_a_room(held_ones_hold_their_call_key),

@@ -156,12 +156,9 @@ static void after_an_error_nothing_crashes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        in_a_room(nothing_to_commit_is_no_error),
-        in_a_room(read_only_undoes_everything),
-        in_a_room(a_full_disk_undoes_everything),
-        in_a_room(a_broken_ledger_is_told),
-        in_a_room(held_by_another_writer_is_told),
-        in_a_room(after_an_error_nothing_crashes),
+        in_a_room(nothing_to_commit_is_no_error),  in_a_room(read_only_undoes_everything),
+        in_a_room(a_full_disk_undoes_everything),  in_a_room(a_broken_ledger_is_told),
+        in_a_room(held_by_another_writer_is_told), in_a_room(after_an_error_nothing_crashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -197,6 +197,28 @@ static void changed_while_it_may_have_arrived_the_old_row_stays(void **state)
     }
 }
 
+/* Held or failed now, but an earlier attempt may have arrived, or Chorus said that it has it. */
+static void changed_after_a_doubt_the_old_row_stays(void **state)
+{
+    struct room *room = *state;
+    struct plan_move known = {.to = STATE_DUPLICATE,
+                              .attempt = ATTEMPT_COUNTS,
+                              .known_by_409 = true,
+                              .reason = "Chorus has it"};
+    int64_t a = take(room, A, 'A').recording;
+    intend(room, a);
+    move_to(room, a, STATE_UNCERTAIN, ATTEMPT_COUNTS);
+    move_to(room, a, STATE_HELD, ATTEMPT_NONE);
+    take(room, A, 'X');
+    assert_int_equal(state_of(room, a), STATE_HELD);
+    int64_t b = take(room, B, 'B').recording;
+    intend(room, b);
+    ledger_move(room->ledger, b, &known, room->now_ms);
+    take(room, B, 'Y');
+    assert_int_equal(state_of(room, b), STATE_DUPLICATE);
+    assert_int_equal(recording_of(room, 'B'), b);
+}
+
 /* The file is withheld while it is sent: the end never left. */
 static void withheld_and_forgotten(void **state)
 {
@@ -550,6 +572,7 @@ int main(void)
         in_a_room(an_id_is_never_used_again),
         in_a_room(changed_after_its_upload_the_old_row_stays),
         in_a_room(changed_while_it_may_have_arrived_the_old_row_stays),
+        in_a_room(changed_after_a_doubt_the_old_row_stays),
         in_a_room(withheld_and_forgotten),
         in_a_room(withheld_before_a_byte_left_is_no_post),
         in_a_room(withheld_with_a_copy_goes_on_from_there),

@@ -31,7 +31,7 @@ static int64_t below(struct walk *walk, uint64_t n)
 static const char *some_path(struct walk *walk)
 {
     static const char *const paths[PATHS] = {
-        ROOT "/1.wav", ROOT "/2.wav",         ROOT "/3\n.wav",  ROOT "/4\xff.wav", ROOT "/5.wav",
+        ROOT "/1.wav", ROOT "/2.wav",     ROOT "/3\n.wav",   ROOT "/4\xff.wav", ROOT "/5.wav",
         ROOT "/6.wav", ROOT "/sub/7.wav", ROOT "/sub/8.wav", ROOT "/9.wav",     ROOT "/10.wav"};
     return paths[below(walk, PATHS)];
 }
@@ -151,8 +151,7 @@ static void take_some(struct walk *walk)
 static void retry_some(struct walk *walk)
 {
     /* not what is held: a person may send a second recording of one call */
-    int64_t id =
-        some_recording(walk, 1u << STATE_FAILED | 1u << STATE_GONE | 1u << STATE_WAITING);
+    int64_t id = some_recording(walk, 1u << STATE_FAILED | 1u << STATE_GONE | 1u << STATE_WAITING);
     if (id != 0)
         assert_int_equal(ledger_retry(walk->room->ledger, id, walk->room->now_ms), 0);
 }
@@ -179,8 +178,7 @@ static void one_step(struct walk *walk)
     else if (dice < 74)
         ledger_absent(room->ledger, some_path(walk), room->now_ms);
     else if (dice < 79)
-        leave_out(room, some_path(walk), some_content(walk),
-                  (enum skip_kind)(1 + below(walk, 5)));
+        leave_out(room, some_path(walk), some_content(walk), (enum skip_kind)(1 + below(walk, 5)));
     else if (dice < 83)
         source_of_some_changed(walk);
     else if (dice < 87)

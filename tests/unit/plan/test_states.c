@@ -98,8 +98,8 @@ static void nothing_is_stuck(void **state)
     for (int i = 0; i < STATE_COUNT; i++) {
         bool leaves = false;
         for (int k = 0; k < STATE_COUNT; k++)
-            leaves = leaves || (k != i && state_may_move((enum recording_state)i,
-                                                         (enum recording_state)k));
+            leaves = leaves ||
+                     (k != i && state_may_move((enum recording_state)i, (enum recording_state)k));
         assert_true(leaves);
     }
 }
