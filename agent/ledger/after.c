@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/mutant.h"
 #include "agent/ledger/internal.h"
 
 /* --- processed --- */
@@ -96,8 +97,8 @@ bool ledger_may_retire(struct ledger *ledger, int64_t recording, bool *processed
                  "SELECT state = 7 AND known_by_409 = 0, processed_ms FROM recording WHERE id = ?");
     query_bind_int(query, 1, recording);
     if (query_step(query)) {
-        may = query_int(query, 0) != 0;
-        *processed = !query_is_null(query, 1);
+        may = query_int(query, 0) != 0 || mutant("retire-unproven");
+        *processed = !query_is_null(query, 1) || mutant("retire-before-processed");
     }
     query_end(query);
     return may;

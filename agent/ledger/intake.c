@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "agent/base/mem.h"
+#include "agent/base/mutant.h"
 #include "agent/ledger/internal.h"
 
 void ledger_know(struct ledger *ledger, const char *path, const struct file_identity *identity,
@@ -31,7 +32,7 @@ void ledger_know(struct ledger *ledger, const char *path, const struct file_iden
     query_bind_int(query, 5, identity->ctime_ns);
     if (query_step(query)) {
         known->path = query_int(query, 0);
-        known->same = query_int(query, 1) != 0;
+        known->same = query_int(query, 1) != 0 || mutant("identity-by-path");
         known->recording = query_int(query, 2);
         known->state = (enum recording_state)query_int(query, 3);
         known->skip = (enum skip_kind)query_int(query, 4);
@@ -99,7 +100,9 @@ static void refresh_row(struct ledger *ledger, int64_t row, const struct ledger_
     struct query *query = db_query(ledger_write(ledger),
                                    "UPDATE path SET root_length = ?, watch = ?, dev = ?, ino = ?,"
                                    " size = ?, mtime_ns = ?, ctime_ns = ?, present = 1, skip = 0,"
-                                   " bulk = coalesce(?, bulk) WHERE id = ?");
+                                   " bulk = coalesce(?, bulk),"
+                                   " retire = CASE WHEN retire IN (3, 4) THEN 0 ELSE retire END"
+                                   " WHERE id = ?");
     query_bind_int(query, 1, (int64_t)file->root_length);
     query_bind_int(query, 2, file->watch);
     query_bind_int(query, 3, (int64_t)file->identity.dev);
@@ -159,8 +162,9 @@ static void set_row_recording(struct ledger *ledger, int64_t row, int64_t record
 static void set_chosen_path(struct ledger *ledger, int64_t recording, int64_t row)
 {
     /* digest 0: the rules are applied again before it leaves, for they look at the path */
-    struct query *query =
-        db_query(ledger_write(ledger), "UPDATE recording SET path = ?, digest = 0 WHERE id = ?");
+    struct query *query = db_query(ledger_write(ledger),
+                                   "UPDATE recording SET path = ?, digest = CASE WHEN digest = 1"
+                                   " THEN 1 ELSE 0 END WHERE id = ?");
     query_bind_int(query, 1, row);
     query_bind_int(query, 2, recording);
     query_run(query);
@@ -408,6 +412,19 @@ void ledger_absent(struct ledger *ledger, const char *path, int64_t now_ms)
     }
 }
 
+void ledger_try_other_path(struct ledger *ledger, int64_t recording)
+{
+    struct query *query = db_query(
+        ledger->db, "SELECT p.id FROM recording AS r JOIN path AS p ON p.recording = r.id AND"
+                    " p.present = 1 AND p.current = 1 AND p.id <> r.path WHERE r.id = ?"
+                    " ORDER BY p.id < r.path, p.id LIMIT 1");
+    query_bind_int(query, 1, recording);
+    int64_t other = query_step(query) ? query_int(query, 0) : 0;
+    query_end(query);
+    if (other != 0)
+        set_chosen_path(ledger, recording, other);
+}
+
 void ledger_source_changed(struct ledger *ledger, int64_t recording, bool request_left,
                            const char *reason, int64_t now_ms)
 {
@@ -416,7 +433,7 @@ void ledger_source_changed(struct ledger *ledger, int64_t recording, bool reques
         posts_count(ledger, -1);
     int64_t other = recording_other_path(ledger, recording, old.path);
     story_add(ledger, old.path, STATE_SETTLING, 0, 0, reason, now_ms);
-    if (other == 0 && old.uncertain > 0) {
+    if (other == 0 && old.uncertain > 0 && !mutant("doubtful-content-forgotten")) {
         struct query *query = db_query(ledger_write(ledger),
                                        "UPDATE path SET current = -id, present = 0 WHERE id = ?");
         query_bind_int(query, 1, old.path);

@@ -7,8 +7,9 @@
 
 struct ledger {
     struct db *db;
-    bool writes; /* LEDGER_WRITE */
-    bool dirty;  /* a transaction is open */
+    bool writes;        /* LEDGER_WRITE */
+    bool dirty;         /* a transaction is open */
+    int64_t far_off_ms; /* see ledger_expect_waits */
     /* recordings that became queued or waiting since they were last taken */
     int64_t *ready;
     size_t ready_count, ready_room;
@@ -24,8 +25,8 @@ void recording_move(struct ledger *ledger, int64_t recording, enum recording_sta
 
 enum recording_state recording_state_of(struct ledger *ledger, int64_t recording);
 
-/* Not to be sent before (wall ms; 0: at once). Kept while it is gone: what may have arrived waits as
- * long if it appears again. */
+/* Not to be sent before (wall ms; 0: at once). Kept while it is gone: what may have arrived waits
+ * as long if it appears again. */
 int64_t recording_due(struct ledger *ledger, int64_t recording);
 
 /* The plan is to hear of it: it is to be sent, perhaps from another path. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/base/mem.h"
+#include "agent/base/mutant.h"
 #include "agent/base/when.h"
 #include "agent/ledger/internal.h"
 #include "agent/ledger/schema.h"
@@ -89,6 +90,7 @@ int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **ou
     struct ledger *ledger = mem_zalloc(sizeof *ledger);
     ledger->db = db;
     ledger->writes = mode == LEDGER_WRITE;
+    ledger->far_off_ms = PLAN_FAR_OFF_MS;
     *out = ledger;
     return 0;
 }
@@ -342,7 +344,7 @@ void recording_promote_twin(struct ledger *ledger, int64_t recording, int64_t no
         path = query_int(query, 1);
     }
     query_end(query);
-    if (twin == 0)
+    if (twin == 0 || mutant("twin-not-promoted"))
         return;
     query = db_query(ledger->db, "UPDATE recording SET twin_of = ? WHERE twin_of = ?");
     query_bind_int(query, 1, twin);

@@ -140,6 +140,9 @@ void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
 /* The file left its path. Another path takes over, or the recording is gone. */
 void ledger_absent(struct ledger *ledger, const char *path, int64_t now_ms);
 
+/* Its path cannot be reached now: the next of its paths, in turn, is taken next time. */
+void ledger_try_other_path(struct ledger *ledger, int64_t recording);
+
 /* What was to be sent from its path is no longer there in this form: the path is forgotten until it
  * has settled again; if no other path holds the content and none of it may have arrived, so is the
  * recording. */
@@ -177,6 +180,10 @@ struct ledger_job {
 /* 0, or -ENOENT. A read. */
 int ledger_job(struct ledger *ledger, int64_t recording, struct ledger_job *job);
 void ledger_job_clear(struct ledger_job *job);
+
+/* The longest wait that the configuration sets: only a due time further off than that (and than
+ * PLAN_FAR_OFF_MS) was written under another clock, and is due. */
+void ledger_expect_waits(struct ledger *ledger, int64_t longest_wait_ms);
 
 /* At most `most` recordings of a lane, best first. Returns how many; *next_due_ms as in plan.h. A
  * read. */

@@ -8,6 +8,7 @@
 
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
+#include "agent/base/mutant.h"
 #include "agent/ledger/internal.h"
 
 /* --- resolved --- */
@@ -29,7 +30,7 @@ static char *fields_as_json(const struct resolution *resolution)
 
 static int64_t holder_of_call_key(struct ledger *ledger, const char *call_key, int64_t except)
 {
-    if (call_key == NULL)
+    if (call_key == NULL || mutant("call-key-ignored"))
         return 0;
     struct query *query = db_query(
         ledger->db, "SELECT id FROM recording WHERE call_key = ? AND id <> ? AND"
@@ -162,10 +163,10 @@ void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
         set_digest(ledger, recording, digest);
         int64_t due_ms = recording_due(ledger, recording);
         if (job.state == STATE_GONE || job.state == STATE_HELD)
-            recording_move(ledger, recording,
-                           job.state == STATE_GONE ? STATE_UNCERTAIN : STATE_HELD,
-                           due_ms > now_ms ? due_ms : now_ms, 0,
-                           "an earlier attempt may have arrived: it keeps its name and key", now_ms);
+            recording_move(
+                ledger, recording, job.state == STATE_GONE ? STATE_UNCERTAIN : STATE_HELD,
+                due_ms > now_ms && !mutant("gone-forgets-its-wait") ? due_ms : now_ms, 0,
+                "an earlier attempt may have arrived: it keeps its name and key", now_ms);
     } else if (form_is_refused(&job, resolution)) {
         story_add(ledger, path, STATE_DUPLICATE, 0, 0,
                   "the same content as a recording that Chorus refused in this form", now_ms);
@@ -227,6 +228,8 @@ int ledger_job(struct ledger *ledger, int64_t recording, struct ledger_job *job)
     job->attempts = (int)query_int(query, 18);
     job->uncertain = (int)query_int(query, 19);
     job->first_attempt_ms = query_int(query, 20);
+    if (mutant("fresh-key-on-resend") && job->attempts > 0 && job->meeting_id != NULL)
+        mem_replace(&job->meeting_id, mem_printf("%s-%d", job->meeting_id, job->attempts));
     job->frozen = job->uncertain > 0 || query_int(query, 21) != 0;
     query_end(query);
     return 0;
@@ -292,6 +295,11 @@ static struct query *queued(struct ledger *ledger, enum upload_order order)
                                 " ORDER BY size LIMIT ?1");
 }
 
+void ledger_expect_waits(struct ledger *ledger, int64_t longest_wait_ms)
+{
+    ledger->far_off_ms = longest_wait_ms > PLAN_FAR_OFF_MS ? longest_wait_ms : PLAN_FAR_OFF_MS;
+}
+
 static size_t fetch_due(struct ledger *ledger, int64_t now_ms, struct plan_item *items, size_t most,
                         int64_t *next_due_ms)
 {
@@ -300,7 +308,7 @@ static size_t fetch_due(struct ledger *ledger, int64_t now_ms, struct plan_item 
                              " (next_attempt_ms IS NULL OR next_attempt_ms <= ?2 OR"
                              " next_attempt_ms > ?3) ORDER BY next_attempt_ms LIMIT ?1");
     query_bind_int(query, 2, now_ms);
-    query_bind_int(query, 3, now_ms + PLAN_FAR_OFF_MS);
+    query_bind_int(query, 3, now_ms + ledger->far_off_ms);
     size_t count = read_items(query, ORDER_OLDEST, items, most);
     for (size_t i = 0; i < count; i++)
         items[i].rank = items[i].due_ms; /* what waits longest goes first, whatever its age */
@@ -308,7 +316,7 @@ static size_t fetch_due(struct ledger *ledger, int64_t now_ms, struct plan_item 
         db_query(ledger->db, "SELECT min(next_attempt_ms) FROM recording WHERE"
                              " state IN (5, 6) AND next_attempt_ms > ? AND next_attempt_ms <= ?");
     query_bind_int(query, 1, now_ms);
-    query_bind_int(query, 2, now_ms + PLAN_FAR_OFF_MS);
+    query_bind_int(query, 2, now_ms + ledger->far_off_ms);
     *next_due_ms = query_step(query) ? query_int(query, 0) : 0;
     query_end(query);
     return count;
@@ -355,6 +363,8 @@ void ledger_intend(struct ledger *ledger, int64_t recording, int64_t now_ms)
                                    "UPDATE recording SET state = 4, attempts = attempts + 1,"
                                    " first_attempt_ms = coalesce(first_attempt_ms, ?2),"
                                    " next_attempt_ms = NULL WHERE id = ?1 AND state IN (3, 5, 6)");
+    if (mutant("no-intent"))
+        return;
     query_bind_int(query, 1, recording);
     query_bind_int(query, 2, now_ms);
     query_run(query);
@@ -375,7 +385,7 @@ static void settle_attempt(struct ledger *ledger, int64_t recording, const struc
                  " engagement_id = coalesce(?6, engagement_id) WHERE id = ?1");
     query_bind_int(query, 1, recording);
     query_bind_int(query, 2, taken_back);
-    query_bind_int(query, 3, move->was_uncertain);
+    query_bind_int(query, 3, move->was_uncertain && !mutant("doubt-forgotten"));
     query_bind_int(query, 4, move->held);
     query_bind_int(query, 5, move->known_by_409);
     query_bind_int(query, 7, move->conflict);
@@ -406,6 +416,8 @@ size_t ledger_recover(struct ledger *ledger, int64_t resend_after_ms, int64_t no
                                      .attempt = ATTEMPT_COUNTS,
                                      .reason = "the program ended while it was being sent: it may "
                                                "have arrived"};
+            if (mutant("no-recover"))
+                move = (struct plan_move){.to = STATE_QUEUED, .attempt = ATTEMPT_COUNTS};
             ledger_move(ledger, recordings[i], &move, now_ms);
         }
         count += n;
@@ -509,11 +521,12 @@ int ledger_retry(struct ledger *ledger, int64_t recording, int64_t now_ms)
     /* a person has decided; a form that was held in doubt is sent as it was found: rules would only
      * raise the same doubt again. It starts afresh, under the rules as they are now; only a key
      * made of the content still remembers earlier attempts, for then a 409 is proof */
-    struct query *query = db_query(
-        ledger_write(ledger), "UPDATE recording SET digest = CASE WHEN held = 3 THEN digest"
-                              " ELSE 0 END, first_attempt_ms = NULL,"
-                              " held = 0, conflict = 0, uncertain = CASE WHEN key_kind = 2 THEN"
-                              " uncertain ELSE 0 END WHERE id = ?");
+    struct query *query =
+        db_query(ledger_write(ledger),
+                 "UPDATE recording SET digest = CASE WHEN held = 3 OR digest = 1 THEN digest"
+                 " ELSE 0 END, first_attempt_ms = NULL,"
+                 " held = 0, conflict = 0, uncertain = CASE WHEN key_kind = 2 THEN"
+                 " uncertain ELSE 0 END WHERE id = ?");
     query_bind_int(query, 1, recording);
     query_run(query);
     recording_move(ledger, recording, STATE_QUEUED, 0, 0, "put back in the queue on request",

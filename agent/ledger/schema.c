@@ -1,4 +1,5 @@
 #include "agent/ledger/schema.h"
+#include "agent/base/mutant.h"
 
 #include <errno.h>
 #include <string.h>
@@ -150,6 +151,8 @@ int schema_prepare(struct db *db)
                 "PRAGMA cache_size = -8000; PRAGMA foreign_keys = OFF;");
     if (db_error(db) != 0)
         return db_error(db);
+    if (mutant("synchronous-normal"))
+        db_exec(db, "PRAGMA synchronous = NORMAL");
     return version < VERSION ? bring_forward(db) : 0;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/mutant.h"
 #include "agent/plan/backoff.h"
 
 /* What was just stored may be read only some seconds later. */
@@ -43,7 +44,8 @@ static void accepted(const struct plan_ending *ending, struct plan_move *move)
 static void known(const struct plan_item *item, const struct plan_ending *ending,
                   struct plan_time now, struct plan_move *move)
 {
-    if (item->key_kind == KEY_SCHEDULED) {
+    if (item->key_kind == KEY_SCHEDULED && !mutant("any-409-done") &&
+        !(mutant("own-409-done") && item->uncertain > 0)) {
         move->to = STATE_UNCERTAIN;
         move->conflict = true;
         move->next_attempt_ms = now.wall_ms + CONFLICT_LOOK_MS;
@@ -80,9 +82,9 @@ static void uncertain(const struct plan_options *options, const struct plan_item
                 words(ending));
         return;
     }
-    if (delay_ms < options->resend_after_ms)
+    if (delay_ms < options->resend_after_ms && !mutant("no-settle"))
         delay_ms = options->resend_after_ms;
-    move->to = STATE_UNCERTAIN;
+    move->to = mutant("5xx-final") && ending->status >= 500 ? STATE_FAILED : STATE_UNCERTAIN;
     move->next_attempt_ms = now.wall_ms + delay_ms;
     if (ending->status != 0)
         because(move, "sent, but the answer %d proves nothing: %s", ending->status, words(ending));

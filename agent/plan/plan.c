@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/mutant.h"
 #include "agent/plan/backoff.h"
 #include "agent/plan/endings.h"
 #include "agent/plan/lanes.h"
@@ -53,13 +54,13 @@ struct plan {
     bool network_down;
     int network_tries;
     int64_t hold_until_ms; /* steady; 0: none */
-    /* Due times are wall times. Where the wall clock cannot be trusted to have kept resend_after (at
-     * the start, and after it jumped), what may have arrived waits so long once more. */
+    /* Due times are wall times. Where the wall clock cannot be trusted to have kept resend_after
+     * (at the start, and after it jumped), what may have arrived waits so long once more. */
     bool clock_known;
     int64_t clock_gap_ms;    /* wall less steady, at the last step */
     int64_t doubts_until_ms; /* steady; 0: none */
-    int64_t next_due_ms;   /* wall: the earliest recording that waits; 0: none */
-    int64_t woken_at_ms;   /* steady: the last EFFECT_WAKE; 0: none */
+    int64_t next_due_ms;     /* wall: the earliest recording that waits; 0: none */
+    int64_t woken_at_ms;     /* steady: the last EFFECT_WAKE; 0: none */
     char paused_because[PLAN_REASON];
 };
 
@@ -280,7 +281,8 @@ static void start_what_may_start(struct plan *plan, struct plan_effects *effects
     struct plan_item item;
     while ((int)(plan->sending_count + plan->parked_count + plan->looking_count) < most &&
            effects->count + 8 < PLAN_MOST_EFFECTS && lanes_take(&plan->lanes, &item)) {
-        if (item.state == STATE_UNCERTAIN && item.key_kind == KEY_NONE)
+        if (item.state == STATE_UNCERTAIN && item.key_kind == KEY_NONE &&
+            !mutant("resend-without-key"))
             hold_without_key(plan, effects, &item);
         else if (item.state == STATE_UNCERTAIN && item.key_kind == KEY_SCHEDULED && !item.looked_up)
             look_up(plan, effects, &item);
@@ -389,7 +391,7 @@ static void ended(struct plan *plan, struct plan_effects *effects, const struct 
     struct transfer transfer;
     if (!take_transfer(plan, event->recording, &transfer))
         return;
-    if (event->item != NULL)
+    if (event->item != NULL && !mutant("stale-key"))
         transfer.item = *event->item;
     const struct plan_ending *ending = &event->ending;
     int64_t hold_ms = heed(plan, effects, &transfer, ending, now);
@@ -534,7 +536,13 @@ static void mind_the_wall_clock(struct plan *plan, struct plan_time now)
         plan->doubts_until_ms = 0;
     plan->clock_known = true;
     plan->clock_gap_ms = gap_ms;
-    plan->lanes.doubts_wait = plan->doubts_until_ms != 0;
+    plan->lanes.doubts_wait = plan->doubts_until_ms != 0 && !mutant("wall-clock-trusted");
+}
+
+static int64_t far_off_ms(const struct plan *plan)
+{
+    int64_t longest_ms = plan->options.longest_wait_ms;
+    return longest_ms > PLAN_FAR_OFF_MS ? longest_ms : PLAN_FAR_OFF_MS;
 }
 
 static void look_at_the_time(struct plan *plan, struct plan_effects *effects, struct plan_time now)
@@ -545,7 +553,7 @@ static void look_at_the_time(struct plan *plan, struct plan_effects *effects, st
     if (plan->probe_at_ms != 0 && now.steady_ms >= plan->probe_at_ms)
         probe(plan, effects);
     if (plan->next_due_ms != 0 &&
-        (now.wall_ms >= plan->next_due_ms || plan->next_due_ms - now.wall_ms > PLAN_FAR_OFF_MS)) {
+        (now.wall_ms >= plan->next_due_ms || plan->next_due_ms - now.wall_ms > far_off_ms(plan))) {
         plan->next_due_ms = 0;
         plan->lanes.lane[LANE_DUE].more = true;
     }

@@ -30,7 +30,8 @@ enum {
     PLAN_REASON = 512,        /* bytes of a reason */
 };
 
-/* A due time further off than any delay we set was written under another clock: it is due. */
+/* A due time further off than this, and than the longest wait of the configuration, was written
+ * under another clock: it is due. */
 #define PLAN_FAR_OFF_MS (INT64_C(8) * 86400000)
 
 /* steady never jumps (pauses, delays inside one run); wall is what is stored and compared across
@@ -42,6 +43,7 @@ struct plan_time {
 struct plan_options {
     int concurrency; /* most transfers at once, 1 .. PLAN_MOST_TRANSFERS */
     int64_t retry_first_ms, retry_max_ms, retry_for_ms, resend_after_ms;
+    int64_t longest_wait_ms; /* the longest delay that the configuration sets */
     bool back_lane; /* the order could starve the backlog: every eighth start takes its other end */
 };
 
@@ -102,11 +104,11 @@ enum plan_evidence {
 
 struct plan_event {
     enum plan_event_kind kind;
-    int64_t recording;            /* ENDED, NOT_SENT, LOOKED_UP, DROP */
+    int64_t recording; /* ENDED, NOT_SENT, LOOKED_UP, DROP */
     /* READY; ENDED: the recording as it was sent, this attempt counted, for the rules may have made
      * another key of it since it was planned. NULL: as it was planned. */
     const struct plan_item *item;
-    struct {                      /* FETCHED */
+    struct { /* FETCHED */
         enum plan_lane lane;
         const struct plan_item *items;
         size_t count;

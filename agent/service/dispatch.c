@@ -126,10 +126,12 @@ static void body_failed(struct transfer *transfer, struct ledger *ledger, int er
     switch (error) {
     case -ENOENT:
     case -ENOTDIR:
-        if (root_is_there(transfer))
+        if (root_is_there(transfer)) {
             ledger_absent(ledger, transfer->job.path, when_now_ms());
-        else
-            put_off(ledger, transfer->recording, OFFLINE_AGAIN_MS, "its folder is offline");
+            break;
+        }
+        put_off(ledger, transfer->recording, OFFLINE_AGAIN_MS, "its folder is offline");
+        ledger_try_other_path(ledger, transfer->recording);
         break;
     case -ESTALE:
         ledger_source_changed(ledger, transfer->recording, false,
@@ -252,8 +254,7 @@ static void on_upload_done(void *ctx, const struct upload_answer *answer)
         return;
     }
     struct plan_item item = transfer->item;
-    struct plan_event event = {
-        .kind = PLAN_ENDED, .recording = transfer->recording, .item = &item};
+    struct plan_event event = {.kind = PLAN_ENDED, .recording = transfer->recording, .item = &item};
     event.ending = (struct plan_ending){
         .verdict = answer->verdict,
         .status = answer->status,
@@ -286,8 +287,7 @@ static void could_not_start(struct transfer *transfer, int error)
 {
     struct service *service = transfer->service;
     struct plan_item item = transfer->item;
-    struct plan_event event = {
-        .kind = PLAN_ENDED, .recording = transfer->recording, .item = &item};
+    struct plan_event event = {.kind = PLAN_ENDED, .recording = transfer->recording, .item = &item};
     event.ending = (struct plan_ending){.verdict = VERDICT_UNREACHABLE,
                                         .retry_after_ms = -1,
                                         .said = strerror(-error),
@@ -362,12 +362,15 @@ static void apply_move(void *ctx, struct ledger *ledger)
     moving->move.engagement_id = moving->engagement_id;
     if (ledger_job(ledger, moving->recording, &job) != 0)
         return; /* deleted meanwhile */
-    mem_replace(&moving->path, mem_string(job.path));
-    moving->attempts = job.attempts;
-    if (state_may_move(job.state, moving->move.to))
+    /* what left its path while it was only asked about stays gone */
+    bool left = job.state == STATE_GONE && moving->move.attempt == ATTEMPT_NONE;
+    if (state_may_move(job.state, moving->move.to) && !left) {
+        mem_replace(&moving->path, mem_string(job.path));
+        moving->attempts = job.attempts;
         ledger_move(ledger, moving->recording, &moving->move, when_now_ms());
-    if (moving->move.to == STATE_UPLOADED)
-        retirement_decide(moving->service, ledger, moving->recording);
+        if (moving->move.to == STATE_UPLOADED)
+            retirement_decide(moving->service, ledger, moving->recording);
+    }
     ledger_job_clear(&job);
 }
 
@@ -437,6 +440,7 @@ static void free_fetching(void *ctx)
 static void apply_fetch(void *ctx, struct ledger *ledger)
 {
     struct fetching *fetching = ctx;
+    ledger_expect_waits(ledger, service_longest_wait(fetching->service->config));
     fetching->count =
         ledger_fetch(ledger, fetching->lane, fetching->service->config->upload.order, when_now_ms(),
                      fetching->items, fetching->wanted, &fetching->next_due_ms);

@@ -402,12 +402,14 @@ static void apply_admit(void *ctx, struct ledger *ledger)
     struct ledger_file file = file_of(intake);
     struct ledger_admission admission;
     int64_t now_ms = when_now_ms();
+    if (watch == NULL)
+        return; /* a reload took the watch away: the file is met again if it comes back */
     ledger_admit(ledger, &file, intake->sha256, now_ms, &admission);
     intake->known = admission.kind == ADMIT_KNOWN;
-    if (admission.kind == ADMIT_DUPLICATE)
+    if (admission.kind != ADMIT_RESOLVE) {
         retirement_decide(service, ledger, admission.recording);
-    if (admission.kind != ADMIT_RESOLVE || watch == NULL)
         return;
+    }
     struct resolution resolution;
     service_resolve(service, watch, intake->path, folder->root_length, &intake->identity,
                     intake->sha256, owner, &resolution);

@@ -215,6 +215,8 @@ void lookups_abort(struct service *service);
 
 /* Ends the service with this code. */
 void service_end(struct service *service, int exit_code);
+/* The longest that this configuration makes a recording wait. */
+int64_t service_longest_wait(const struct config *config);
 /* A part has closed (see open_parts). */
 void service_part_closed(void *service);
 

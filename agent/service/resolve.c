@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/base/mem.h"
+#include "agent/base/mutant.h"
 #include "agent/base/when.h"
 #include "agent/service/internal.h"
 
@@ -95,6 +96,8 @@ static void apply_walk(void *ctx, struct ledger *ledger)
         walk->last = recordings[i];
     }
     walk->count += ledger_forget_skips(ledger, walk->service->digest, WALK);
+    if (mutant("walk-not-repeatable"))
+        walk->after = walk->last;
 }
 
 static void walk_dropped(void *ctx)

@@ -26,6 +26,18 @@ enum { END_LOOK_MS = 10, END_AT_MOST_MS = 4000 };
 
 /* --- starting --- */
 
+int64_t service_longest_wait(const struct config *config)
+{
+    int64_t longest_ms = config->upload.retry_max_ms > config->upload.resend_after_ms
+                             ? config->upload.retry_max_ms
+                             : config->upload.resend_after_ms;
+    for (size_t i = 0; i < config->watch_count; i++) {
+        if (config->watches[i].delay_ms > longest_ms)
+            longest_ms = config->watches[i].delay_ms;
+    }
+    return longest_ms;
+}
+
 static struct plan_options plan_options_of(const struct config *config)
 {
     return (struct plan_options){
@@ -34,6 +46,7 @@ static struct plan_options plan_options_of(const struct config *config)
         .retry_max_ms = config->upload.retry_max_ms,
         .retry_for_ms = config->upload.retry_for_ms,
         .resend_after_ms = config->upload.resend_after_ms,
+        .longest_wait_ms = service_longest_wait(config),
         .back_lane = config->upload.order != ORDER_OLDEST,
     };
 }

@@ -15,12 +15,20 @@ enum { COMMITS_A_LOOK = 8 };
 
 static struct {
     int64_t story; /* the last line that a commit made durable */
+    int64_t read;  /* the last line there was when the ledger was last looked at */
     uint64_t cut_off, commits;
+    bool person; /* has ordered a retry */
 } seen;
 
 void checks_begin(void)
 {
     memset(&seen, 0, sizeof seen);
+}
+
+void checks_person_retries(int content)
+{
+    seen.person = true;
+    files.contents[content].in_doubt = false;
 }
 
 void checks_cut_off(size_t count)
@@ -153,6 +161,18 @@ static void check_relations(struct ledger *ledger)
     query_end(query);
 }
 
+/* A person may send what changed after its upload as a recording of its own. */
+static void check_calls(struct ledger *ledger)
+{
+    struct query *query = db_query(
+        ledger->db, "SELECT min(id), max(id) FROM recording WHERE call_key IS NOT NULL AND state IN"
+                    " (3, 4, 5, 6, 7) AND digest <> 0 GROUP BY call_key HAVING count(*) > 1");
+    if (!seen.person && query_step(query))
+        violated("recordings %d and %d are one call, and both go", (int)query_int(query, 0),
+                 (int)query_int(query, 1));
+    query_end(query);
+}
+
 static bool is_final(enum recording_state state)
 {
     return state == STATE_UPLOADED || state == STATE_DELETING || state == STATE_DELETED;
@@ -190,6 +210,7 @@ void checks_rows(struct ledger *ledger)
 {
     disk_quiet(true);
     check_relations(ledger);
+    check_calls(ledger);
     check_recordings(ledger);
     int64_t posts = ledger_posts(ledger);
     if (posts < (int64_t)sim.posts)
@@ -203,9 +224,11 @@ void checks_committed(struct ledger *ledger)
     disk_quiet(true);
     int64_t story = last_story(ledger);
     disk_quiet(false);
-    if (story != seen.story && ++seen.commits % COMMITS_A_LOOK == 0)
+    if (story == seen.read)
+        return; /* nothing was written: what a kill left unsynced may still be so */
+    seen.read = seen.story = story;
+    if (++seen.commits % COMMITS_A_LOOK == 0)
         checks_rows(ledger);
-    seen.story = story;
 }
 
 void checks_opened(struct ledger *ledger, bool whole)
@@ -214,6 +237,7 @@ void checks_opened(struct ledger *ledger, bool whole)
     if (last_story(ledger) < seen.story)
         violated("what was committed is lost: the story ends at %lld, it ended at %lld",
                  (long long)last_story(ledger), (long long)seen.story);
+    seen.read = last_story(ledger);
     if (whole) {
         struct query *query = db_query(ledger->db, "PRAGMA integrity_check");
         char *said = query_step(query) ? query_string(query, 0) : NULL;
@@ -274,7 +298,8 @@ static void check_path(struct ledger *ledger, int path)
         ledger->db,
         "SELECT r.state, r.sha256, r.held, r.key_kind, r.reason, r.known_by_409,"
         " EXISTS (SELECT 1 FROM recording AS t WHERE t.call_key = r.call_key AND t.id <> r.id AND"
-        " (t.state NOT IN (8, 9, 10, 11) OR t.known_by_409 = 1)) FROM path AS p JOIN recording AS r ON r.id = p.recording"
+        " (t.state NOT IN (8, 9, 10, 11) OR t.known_by_409 = 1)) FROM path AS p JOIN recording AS "
+        "r ON r.id = p.recording"
         " WHERE p.path = ? AND p.current = 1 AND p.present = 1");
     query_bind_blob(query, 1, absolute, strlen(absolute));
     if (!query_step(query)) {

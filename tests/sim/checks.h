@@ -20,6 +20,9 @@ void checks_post_ended(int content, enum verdict verdict);
 /* The program died: what was under way may have arrived. */
 void checks_program_ended(void);
 
+/* Somebody has looked into Chorus: it is not there, so it may be sent as if for the first time. */
+void checks_person_retries(int content);
+
 /* After a commit: it must be there from now on. */
 void checks_committed(struct ledger *ledger);
 /* What was committed is there, and nothing contradicts itself. `whole`: SQLite's own check too. */

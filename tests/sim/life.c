@@ -38,6 +38,18 @@ void life_token_file(int token)
     life.token_file = token;
 }
 
+int64_t service_longest_wait(const struct config *config)
+{
+    int64_t longest_ms = config->upload.retry_max_ms > config->upload.resend_after_ms
+                             ? config->upload.retry_max_ms
+                             : config->upload.resend_after_ms;
+    for (size_t i = 0; i < config->watch_count; i++) {
+        if (config->watches[i].delay_ms > longest_ms)
+            longest_ms = config->watches[i].delay_ms;
+    }
+    return longest_ms;
+}
+
 static struct plan_options plan_options_of(const struct config *config)
 {
     return (struct plan_options){
@@ -46,6 +58,7 @@ static struct plan_options plan_options_of(const struct config *config)
         .retry_max_ms = config->upload.retry_max_ms,
         .retry_for_ms = config->upload.retry_for_ms,
         .resend_after_ms = config->upload.resend_after_ms,
+        .longest_wait_ms = service_longest_wait(config),
         .back_lane = config->upload.order != ORDER_OLDEST,
     };
 }
@@ -109,12 +122,12 @@ static bool open_ledger(struct service *service)
     if (!sim.dead)
         checks_opened(ledger, dice_one_in(8));
     size_t cut_off = ledger_recover(ledger, service->config->upload.resend_after_ms, when_now_ms());
+    checks_cut_off(cut_off); /* at most: the commit may be durable and its answer lost */
     error = ledger_commit(ledger);
     if (error != 0 || sim.dead) {
         ledger_close(ledger);
         return false;
     }
-    checks_cut_off(cut_off);
     checks_committed(ledger);
     trace("ledger: open; cut off", (int64_t)cut_off, 0, 0);
     struct journal_hooks hooks = {on_committed, on_trouble, on_recovered, on_broken, service};

@@ -298,7 +298,7 @@ static void on_person(void *ctx, int64_t number)
         if (content < 0 || chorus_may_have(content) || files.contents[content].live)
             continue;
         trace("person: retry of content", content, recordings[i], 0);
-        files.contents[content].in_doubt = false;
+        checks_person_retries(content);
         life_retry(recordings[i]);
     }
     disk_quiet(false);
