@@ -28,9 +28,19 @@ static void line(const char *label, const char *text)
     printf("  %-11s %s\n", label, text);
 }
 
+/* What rules_resolve puts for {sha256} where the content is not known. */
+static const char unknown_digest[] =
+    "0000000000000000000000000000000000000000000000000000000000000000";
+
 static void line_bytes(const char *label, const char *bytes)
 {
     char *escaped = bytes_escape(bytes);
+    char *unknown = strstr(escaped, unknown_digest);
+    if (unknown != NULL) {
+        char *told = mem_printf("%.*s<checksum>%s", (int)(unknown - escaped), escaped,
+                                unknown + sizeof unknown_digest - 1);
+        mem_replace(&escaped, told);
+    }
     line(label, escaped);
     free(escaped);
 }
@@ -172,7 +182,7 @@ static void print_form(const struct resolution *resolution)
     if (resolution->name != NULL)
         line("name", resolution->name);
     if (resolution->meeting_id != NULL)
-        line("meeting_id", resolution->meeting_id);
+        line_bytes("meeting_id", resolution->meeting_id);
     if (resolution->crm_account_id != NULL)
         line("crm_account_id", resolution->crm_account_id);
     if (resolution->crm_opportunity_id != NULL)

@@ -136,8 +136,8 @@ static void print_throughput(const cJSON *running)
     if (bytes_per_s < 1)
         return;
     command_size_text((unsigned long long)bytes_per_s, rate);
-    printf("  last min   %s/s, %.0f recordings\n", rate,
-           running_number(throughput, "recordings_per_min"));
+    printf("  last min   %.0f recordings, %s/s\n",
+           running_number(throughput, "recordings_last_min"), rate);
 }
 
 static void print_in_flight(const cJSON *running)

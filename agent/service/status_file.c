@@ -50,15 +50,15 @@ static void add_sent(void *ctx, const char *path, uint64_t sent, uint64_t size)
 static void add_throughput(struct service *service, cJSON *root)
 {
     uint64_t bytes = service->bytes_sent;
-    double bytes_per_s, recordings_per_min;
+    double bytes_per_s;
+    uint64_t recordings;
     int64_t now_ms = when_steady_ms();
     service_each_transfer(service, add_sent, &bytes);
     throughput_note(&service->throughput, now_ms, bytes, service->recordings_sent);
-    throughput_of(&service->throughput, now_ms, &bytes_per_s, &recordings_per_min);
+    throughput_of(&service->throughput, now_ms, &bytes_per_s, &recordings);
     cJSON *item = cJSON_AddObjectToObject(root, "throughput");
     cJSON_AddNumberToObject(item, "bytes_per_s", (double)(int64_t)bytes_per_s);
-    cJSON_AddNumberToObject(item, "recordings_per_min",
-                            (double)(int64_t)(recordings_per_min + 0.5));
+    cJSON_AddNumberToObject(item, "recordings_last_min", (double)recordings);
 }
 
 struct naming {

@@ -19,9 +19,10 @@ void throughput_note(struct throughput *throughput, int64_t now_ms, uint64_t byt
 }
 
 void throughput_of(const struct throughput *throughput, int64_t now_ms, double *bytes_per_s,
-                   double *recordings_per_min)
+                   uint64_t *recordings)
 {
-    *bytes_per_s = *recordings_per_min = 0;
+    *bytes_per_s = 0;
+    *recordings = 0;
     if (throughput->count == 0)
         return;
     const struct throughput_mark *last = mark(throughput, 0), *first = last;
@@ -36,5 +37,5 @@ void throughput_of(const struct throughput *throughput, int64_t now_ms, double *
     if (seconds <= 0)
         return;
     *bytes_per_s = (double)(last->bytes - first->bytes) / seconds;
-    *recordings_per_min = (double)(last->recordings - first->recordings) * 60 / seconds;
+    *recordings = last->recordings - first->recordings;
 }

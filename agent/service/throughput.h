@@ -19,8 +19,9 @@ struct throughput {
 void throughput_note(struct throughput *throughput, int64_t now_ms, uint64_t bytes,
                      uint64_t recordings);
 
-/* Bytes a second, and recordings a minute, over the last minute that was noted. */
+/* Bytes a second over the last minute, and how many recordings that were; what was not noted counts
+ * for nothing. */
 void throughput_of(const struct throughput *throughput, int64_t now_ms, double *bytes_per_s,
-                   double *recordings_per_min);
+                   uint64_t *recordings);
 
 #endif

@@ -165,8 +165,9 @@ static void check_relations(struct ledger *ledger)
 static void check_calls(struct ledger *ledger)
 {
     struct query *query = db_query(
-        ledger->db, "SELECT min(id), max(id) FROM recording WHERE call_key IS NOT NULL AND state IN"
-                    " (3, 4, 5, 6, 7) AND digest <> 0 GROUP BY call_key HAVING count(*) > 1");
+        ledger->db,
+        "SELECT min(id), max(id) FROM recording WHERE call_key IS NOT NULL AND state IN"
+        " (3, 4, 5, 6, 7) AND digest <> 0 AND uncertain = 0 GROUP BY call_key HAVING count(*) > 1");
     if (!seen.person && query_step(query))
         violated("recordings %d and %d are one call, and both go", (int)query_int(query, 0),
                  (int)query_int(query, 1));
