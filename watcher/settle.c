@@ -53,6 +53,13 @@ void settle_note(struct settle *s, enum settle_hint hint, struct settle_moment n
     }
 }
 
+/* A chmod, chown or rename moves ctime alone: nobody wrote, so a close that was seen still holds. */
+static bool same_content(const struct file_identity *was, const struct file_identity *is)
+{
+    return was->dev == is->dev && was->ino == is->ino && was->size == is->size &&
+           was->mtime_ns == is->mtime_ns;
+}
+
 static void note_identity(struct settle *s, const struct file_identity *identity,
                           struct settle_moment now)
 {
@@ -61,7 +68,7 @@ static void note_identity(struct settle *s, const struct file_identity *identity
         int64_t age = age_of(identity, now.wall_ns);
         if (!first) {
             s->touched = true;
-            s->closed = s->hinted;
+            s->closed = s->hinted || (s->closed && same_content(&s->identity, identity));
             s->skewed = s->skewed || age > now.steady_ns - s->looked_ns + SKEW;
             s->pause_ns = 0;
         }

@@ -320,24 +320,26 @@ static void check_path(struct ledger *ledger, int path)
 
 /* Where its root is another device since a boot and nothing known stands in it any more, the
  * program cannot tell an empty folder from a missing mount: it waits. */
-static void check_nothing_under_way(struct ledger *ledger)
+bool checks_nothing_under_way(struct ledger *ledger, bool told)
 {
     struct query *query = db_query(
         ledger->db, "SELECT id, state, coalesce(reason, '') FROM recording WHERE state IN (3, 4, 5,"
                     " 6) AND reason IS NOT 'its folder is offline' LIMIT 1");
-    if (query_step(query)) {
+    bool nothing = !query_step(query);
+    if (!nothing && told) {
         char *reason = query_string(query, 2);
         violated("recording %d is stuck: %s: %s", (int)query_int(query, 0),
                  state_name((enum recording_state)query_int(query, 1)), reason);
         free(reason);
     }
     query_end(query);
+    return nothing;
 }
 
 void checks_end(struct ledger *ledger)
 {
     checks_rows(ledger);
-    check_nothing_under_way(ledger);
+    checks_nothing_under_way(ledger, true);
     for (int path = 0; path < files.path_count; path++) {
         if (file_is_there(path))
             check_path(ledger, path);

@@ -29,6 +29,7 @@ static const char help[] =
 struct shared {
     uint64_t seed[MOST_JOBS]; /* that each process is at */
     uint64_t done, crashes, posts, commits;
+    bool stop; /* one has broken a promise: the others need not go on */
 };
 
 struct options {
@@ -69,11 +70,13 @@ static int run_share(uint64_t from, uint64_t to, int job, const struct options *
 {
     if (disk_register() != 0)
         return 2;
-    for (uint64_t seed = from; seed <= to; seed += (uint64_t)options->jobs) {
+    for (uint64_t seed = from; seed <= to && !shared->stop; seed += (uint64_t)options->jobs) {
         shared->seed[job] = seed;
         alarm(SECONDS_A_SEED);
-        if (!run_seed(seed, options))
+        if (!run_seed(seed, options)) {
+            shared->stop = true;
             return 1;
+        }
     }
     return 0;
 }

@@ -351,12 +351,7 @@ static void be_kind(void)
 static bool is_settled(void)
 {
     struct ledger *ledger = life_ledger();
-    struct ledger_counts counts;
-    if (ledger == NULL || sim.life == 0)
-        return false;
-    ledger_count(ledger, &counts);
-    return counts.state[STATE_QUEUED] == 0 && counts.state[STATE_WAITING] == 0 &&
-           counts.state[STATE_UPLOADING] == 0 && counts.state[STATE_UNCERTAIN] == 0;
+    return ledger != NULL && sim.life != 0 && checks_nothing_under_way(ledger, false);
 }
 
 static void settle(void)

@@ -217,6 +217,20 @@ static void a_close_stands_in_for_the_lease(void **state)
     assert_int_equal(look(&p), SETTLE_WAITS_QUIET);
 }
 
+static void a_new_owner_after_the_close_does_not_undo_it(void **state)
+{
+    (void)state;
+    struct play p = begin();
+    p.file.lease = SETTLE_LEASE_UNKNOWN;
+    settle_note(&p.settle, SETTLE_HINT_CLOSED, p.now);
+    assert_int_equal(look(&p), SETTLE_WAITS_SETTLE);
+    wait(&p, 1 * S);
+    p.file.identity.ctime_ns = p.now.wall_ns; /* a script's chown */
+    assert_int_equal(look(&p), SETTLE_WAITS_SETTLE);
+    wait(&p, 2 * S);
+    assert_int_equal(look(&p), SETTLE_FINISHED);
+}
+
 static void a_stamp_in_the_future_counts_from_our_first_look(void **state)
 {
     (void)state;
@@ -352,6 +366,7 @@ int main(void)
         cmocka_unit_test(settle_zero_needs_one_look),
         cmocka_unit_test(without_close_or_lease_it_takes_quiet),
         cmocka_unit_test(a_close_stands_in_for_the_lease),
+        cmocka_unit_test(a_new_owner_after_the_close_does_not_undo_it),
         cmocka_unit_test(a_stamp_in_the_future_counts_from_our_first_look),
         cmocka_unit_test(a_wall_clock_that_jumps_finishes_nothing),
         cmocka_unit_test(a_slow_server_clock_is_found_out_by_a_change),
