@@ -13,6 +13,7 @@
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
 #include "agent/commands/command.h"
+#include "agent/service/watch_options.h"
 #include "watcher/digest.h"
 #include "watcher/watcher.h"
 
@@ -69,21 +70,6 @@ struct file {
     const char *would_skip; /* static, NULL: not */
 };
 
-static struct watch_options look_options(const struct watch_config *watch)
-{
-    return (struct watch_options){
-        .path = watch->path,
-        .recursive = watch->recursive,
-        .include = watch->include_is_default ? NULL : (const char *const *)watch->include.items,
-        .include_count = watch->include_is_default ? 0 : watch->include.count,
-        .exclude = (const char *const *)watch->exclude.items,
-        .exclude_count = watch->exclude.count,
-        .settle_ms = watch->settle_ms,
-        .quiet_ms = watch->quiet_ms,
-        .open_quiet_ms = watch->open_quiet_ms,
-    };
-}
-
 static void explain_finding(const struct watch_config *watch, const struct watch_finding *finding,
                             struct file *file)
 {
@@ -116,7 +102,8 @@ static void look_at_file(const struct watch_config *watch, const char *path, siz
         line("file", "is no regular file (a link, folder or device): never taken");
         return;
     }
-    struct watch_options options = look_options(watch);
+    struct watch_options options;
+    watch_options_of(watch, watch->path, false, &options);
     int result = watch_look_once(&options, path + root_length + 1, &finding, &waits_for);
     if (result < 0) {
         line("file", strerror(-result));
@@ -281,7 +268,8 @@ static int explain_path(const struct explaining *explaining, const char *path)
         return explain_story(explaining, path) || access(path, F_OK) == 0 ? 0 : EX_NOINPUT;
     }
     printf("  %-11s %s (%s)\n", "watch", watch->name, watch->path);
-    struct watch_options options = look_options(watch);
+    struct watch_options options;
+    watch_options_of(watch, watch->path, false, &options);
     const char *passed_over = watch_passes_over(&options, path + root_length + 1);
     if (passed_over != NULL) {
         line("so it is", "passed over:");

@@ -9,6 +9,7 @@
 #include <cjson/cJSON.h>
 
 #include "agent/base/bytes.h"
+#include "agent/base/json.h"
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
 #include "agent/commands/command.h"
@@ -20,53 +21,31 @@ struct listing {
     size_t shown;
 };
 
-static void add_text(cJSON *object, const char *key, const char *text)
-{
-    if (text != NULL && text[0] != '\0')
-        cJSON_AddStringToObject(object, key, text);
-}
-
-static void add_bytes(cJSON *object, const char *key, const char *bytes)
-{
-    char *escaped = bytes != NULL ? bytes_escape(bytes) : NULL;
-    add_text(object, key, escaped);
-    free(escaped);
-}
-
-static void add_time(cJSON *object, const char *key, int64_t ms)
-{
-    char text[WHEN_TEXT];
-    if (ms == 0)
-        return;
-    when_rfc3339(ms, text);
-    cJSON_AddStringToObject(object, key, text);
-}
-
 static void print_json(const struct ledger_row *row)
 {
     char hex[65] = "";
     cJSON *object = cJSON_CreateObject();
-    add_bytes(object, "path", row->path);
-    add_text(object, "watch", row->watch);
-    add_text(object, "rule", row->rule);
-    add_text(object, "state", state_name(row->state));
+    json_add_bytes(object, "path", row->path);
+    json_add_text(object, "watch", row->watch);
+    json_add_text(object, "rule", row->rule);
+    json_add_text(object, "state", state_name(row->state));
     cJSON_AddNumberToObject(object, "size", (double)row->size);
     if (row->sha256 != NULL)
         bytes_to_hex(row->sha256, 32, hex);
-    add_text(object, "sha256", hex);
-    add_text(object, "owner", row->owner);
-    add_text(object, "name", row->name);
-    add_text(object, "meeting_id", row->meeting_id);
-    add_text(object, "engagement_id", row->engagement_id);
+    json_add_text(object, "sha256", hex);
+    json_add_text(object, "owner", row->owner);
+    json_add_text(object, "name", row->name);
+    json_add_text(object, "meeting_id", row->meeting_id);
+    json_add_text(object, "engagement_id", row->engagement_id);
     cJSON_AddNumberToObject(object, "attempts", row->attempts);
-    add_text(object, "reason", row->reason);
-    add_bytes(object, "duplicate_of", row->duplicate_of);
-    add_bytes(object, "call_key", row->call_key);
-    add_time(object, "first_seen_at", row->first_seen_ms);
-    add_time(object, "next_attempt_at", row->next_attempt_ms);
-    add_time(object, "uploaded_at", row->uploaded_ms);
-    add_time(object, "processed_at", row->processed_ms);
-    add_time(object, "deleted_at", row->deleted_ms);
+    json_add_text(object, "reason", row->reason);
+    json_add_bytes(object, "duplicate_of", row->duplicate_of);
+    json_add_bytes(object, "call_key", row->call_key);
+    json_add_time(object, "first_seen_at", row->first_seen_ms);
+    json_add_time(object, "next_attempt_at", row->next_attempt_ms);
+    json_add_time(object, "uploaded_at", row->uploaded_ms);
+    json_add_time(object, "processed_at", row->processed_ms);
+    json_add_time(object, "deleted_at", row->deleted_ms);
     cJSON *fields = row->fields != NULL ? cJSON_Parse(row->fields) : NULL;
     cJSON_AddItemToObject(object, "fields", fields != NULL ? fields : cJSON_CreateObject());
     char *text = cJSON_PrintUnformatted(object);
@@ -124,7 +103,7 @@ static void list_in_work(struct listing *listing, struct ledger *ledger, const c
     const cJSON *file;
     cJSON_ArrayForEach(file, cJSON_GetObjectItemCaseSensitive(running, "in_work"))
     {
-        const char *path = running_text(file, "path"), *state = running_text(file, "state");
+        const char *path = json_text(file, "path"), *state = json_text(file, "state");
         size_t n = below != NULL ? strlen(below) : 0;
         if (listing->state >= 0 &&
             strcmp(state, state_name((enum recording_state)listing->state)) != 0)
@@ -140,9 +119,9 @@ static void list_in_work(struct listing *listing, struct ledger *ledger, const c
             free(text);
         } else {
             char size[COMMAND_SIZE_TEXT];
-            command_size_text((unsigned long long)running_number(file, "size"), size);
-            printf("%-10s %9s  %s  %s  (%s)\n", state, size, running_text(file, "first_seen_at"),
-                   path, running_text(file, "reason"));
+            command_size_text((unsigned long long)json_number(file, "size"), size);
+            printf("%-10s %9s  %s  %s  (%s)\n", state, size, json_text(file, "first_seen_at"), path,
+                   json_text(file, "reason"));
         }
     }
 }

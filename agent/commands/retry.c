@@ -6,6 +6,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "agent/base/json.h"
 #include "agent/commands/command.h"
 #include "agent/commands/follow.h"
 #include "agent/commands/hold.h"
@@ -23,12 +24,6 @@ static int tell(const struct retry_outcome *outcome)
     return outcome->unknown > 0 ? EX_NOINPUT : 0;
 }
 
-static size_t number(const cJSON *json, const char *key)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, key);
-    return cJSON_IsNumber(item) ? (size_t)item->valuedouble : 0;
-}
-
 static int hand_over(const struct config *config, const struct retry_request *request)
 {
     cJSON *json = cJSON_CreateObject(), *result;
@@ -40,8 +35,9 @@ static int hand_over(const struct config *config, const struct retry_request *re
     cJSON_Delete(json);
     if (result == NULL)
         return code;
-    struct retry_outcome outcome = {number(result, "queued"), number(result, "untouched"),
-                                    number(result, "unknown")};
+    struct retry_outcome outcome = {(size_t)json_number(result, "queued"),
+                                    (size_t)json_number(result, "untouched"),
+                                    (size_t)json_number(result, "unknown")};
     cJSON_Delete(result);
     return tell(&outcome);
 }

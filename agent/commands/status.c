@@ -12,6 +12,7 @@
 #include <cjson/cJSON.h>
 
 #include "agent/base/bytes.h"
+#include "agent/base/json.h"
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
 #include "agent/commands/command.h"
@@ -38,9 +39,9 @@ static void read_facts(const struct config *config, struct ledger *ledger, struc
     }
     if (facts->running == NULL)
         return;
-    facts->counts.state[STATE_SETTLING] = (int64_t)running_number(facts->running, "settling");
-    facts->counts.state[STATE_HASHING] = (int64_t)running_number(facts->running, "hashing");
-    const char *error = running_text(facts->running, "last_error");
+    facts->counts.state[STATE_SETTLING] = (int64_t)json_number(facts->running, "settling");
+    facts->counts.state[STATE_HASHING] = (int64_t)json_number(facts->running, "hashing");
+    const char *error = json_text(facts->running, "last_error");
     if (error[0] != '\0')
         mem_replace(&facts->last_error, mem_string(error));
 }
@@ -104,9 +105,9 @@ static void print_json(const struct facts *facts)
     cJSON *root = cJSON_CreateObject();
     cJSON_AddStringToObject(root, "version", command_version);
     cJSON_AddBoolToObject(root, "running", facts->running != NULL);
-    add_text_or_null(root, "since", running_text(facts->running, "since"));
+    add_text_or_null(root, "since", json_text(facts->running, "since"));
     if (facts->running != NULL)
-        cJSON_AddNumberToObject(root, "pid", running_number(facts->running, "pid"));
+        cJSON_AddNumberToObject(root, "pid", json_number(facts->running, "pid"));
     cJSON *counts = cJSON_AddObjectToObject(root, "counts");
     for (int i = 0; i < STATE_COUNT; i++)
         cJSON_AddNumberToObject(counts, state_name((enum recording_state)i),
@@ -118,7 +119,7 @@ static void print_json(const struct facts *facts)
     add_from_running(root, facts, "in_flight");
     add_watches(root, facts);
     add_time(root, "oldest_waiting_at", facts->counts.oldest_waiting_ms);
-    cJSON_AddStringToObject(root, "paused_because", running_text(facts->running, "paused_because"));
+    cJSON_AddStringToObject(root, "paused_because", json_text(facts->running, "paused_because"));
     cJSON_AddStringToObject(root, "last_error", facts->last_error != NULL ? facts->last_error : "");
     char *text = cJSON_Print(root);
     puts(text);
@@ -132,12 +133,12 @@ static void print_throughput(const cJSON *running)
 {
     const cJSON *throughput = cJSON_GetObjectItemCaseSensitive(running, "throughput");
     char rate[COMMAND_SIZE_TEXT];
-    double bytes_per_s = running_number(throughput, "bytes_per_s");
+    double bytes_per_s = json_number(throughput, "bytes_per_s");
     if (bytes_per_s < 1)
         return;
     command_size_text((unsigned long long)bytes_per_s, rate);
-    printf("  last min   %.0f recordings, %s/s\n",
-           running_number(throughput, "recordings_last_min"), rate);
+    printf("  last min   %.0f recordings, %s/s\n", json_number(throughput, "recordings_last_min"),
+           rate);
 }
 
 static void print_in_flight(const cJSON *running)
@@ -145,12 +146,12 @@ static void print_in_flight(const cJSON *running)
     const cJSON *file;
     cJSON_ArrayForEach(file, cJSON_GetObjectItemCaseSensitive(running, "in_flight"))
     {
-        double size = running_number(file, "size");
+        double size = json_number(file, "size");
         char text[COMMAND_SIZE_TEXT];
         command_size_text((unsigned long long)size, text);
         printf("  sending    %3.0f %% of %s  %s\n",
-               size > 0 ? 100 * running_number(file, "sent") / size : 100, text,
-               running_text(file, "path"));
+               size > 0 ? 100 * json_number(file, "sent") / size : 100, text,
+               json_text(file, "path"));
     }
 }
 
@@ -165,21 +166,21 @@ static void print_watches(const struct facts *facts)
     }
     cJSON_ArrayForEach(watch, cJSON_GetObjectItemCaseSensitive(facts->running, "watches"))
     {
-        const char *reason = running_text(watch, "reason");
+        const char *reason = json_text(watch, "reason");
         bool online = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(watch, "online"));
-        printf("  watch      %s  %s  %s%s%s\n", running_text(watch, "name"),
-               running_text(watch, "path"), online ? running_text(watch, "mode") : "OFFLINE",
-               reason[0] != '\0' ? ": " : "", reason);
+        printf("  watch      %s  %s  %s%s%s\n", json_text(watch, "name"), json_text(watch, "path"),
+               online ? json_text(watch, "mode") : "OFFLINE", reason[0] != '\0' ? ": " : "",
+               reason);
     }
 }
 
 static void print_text(const struct facts *facts)
 {
     char size[COMMAND_SIZE_TEXT], age[WHEN_TEXT];
-    const char *paused = running_text(facts->running, "paused_because");
+    const char *paused = json_text(facts->running, "paused_because");
     if (facts->running != NULL)
         printf("chorus-agent %s runs since %s (process %.0f)\n", command_version,
-               running_text(facts->running, "since"), running_number(facts->running, "pid"));
+               json_text(facts->running, "since"), json_number(facts->running, "pid"));
     else
         printf("chorus-agent %s: the service does not run\n", command_version);
     if (paused[0] != '\0')
@@ -230,8 +231,8 @@ static void complain_of_watches(struct monitor *monitor, const cJSON *running)
     {
         /* without a reason it has not been looked at yet: the service has just started */
         if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(watch, "online")) &&
-            running_text(watch, "reason")[0] != '\0')
-            complain(monitor, MONITOR_CRITICAL, "watch %s is offline", running_text(watch, "name"));
+            json_text(watch, "reason")[0] != '\0')
+            complain(monitor, MONITOR_CRITICAL, "watch %s is offline", json_text(watch, "name"));
     }
 }
 
@@ -242,7 +243,7 @@ static int print_monitor(const struct facts *facts, int64_t waiting_ms, int64_t 
     char age[WHEN_TEXT];
     const struct ledger_counts *counts = &facts->counts;
     int64_t now_ms = when_now_ms();
-    const char *paused = running_text(facts->running, "paused_because");
+    const char *paused = json_text(facts->running, "paused_because");
     if (facts->running == NULL)
         complain(&monitor, MONITOR_CRITICAL, "the service does not run");
     if (paused[0] != '\0')

@@ -17,6 +17,7 @@
 #include "agent/base/when.h"
 #include "agent/service/first_start.h"
 #include "agent/service/internal.h"
+#include "agent/service/watch_options.h"
 
 enum { SWEEP = 256 };
 
@@ -635,19 +636,7 @@ static void on_state_changed(void *ctx, const struct watch_state *state)
 static void options_of(const struct watch_config *watch, const char *root, bool events,
                        struct watch_options *options)
 {
-    *options = (struct watch_options){
-        .path = root,
-        .recursive = watch->recursive,
-        .include = watch->include_is_default ? NULL : (const char *const *)watch->include.items,
-        .include_count = watch->include_is_default ? 0 : watch->include.count,
-        .exclude = (const char *const *)watch->exclude.items,
-        .exclude_count = watch->exclude.count,
-        .settle_ms = watch->settle_ms,
-        .quiet_ms = watch->quiet_ms,
-        .open_quiet_ms = watch->open_quiet_ms,
-        .rescan_ms = watch->rescan_ms,
-        .events = events,
-    };
+    watch_options_of(watch, root, events, options);
 #ifdef CHORUS_MUTANTS
     const char *drop = getenv("CHORUS_DROP_EVENTS_AFTER");
     options->drop_events_after = drop != NULL ? strtoull(drop, NULL, 10) : 0;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/base/bytes.h"
+#include "agent/base/json.h"
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
 
@@ -22,48 +23,13 @@ char *handover_folder(const char *state_dir)
     return folder;
 }
 
-static int write_whole(const char *file, const char *text)
-{
-    char *temporary = mem_printf("%s.new", file);
-    FILE *stream = fopen(temporary, "we");
-    int error = stream == NULL ? errno : 0;
-    if (stream != NULL && (fputs(text, stream) < 0 || fflush(stream) != 0))
-        error = errno;
-    if (stream != NULL && fclose(stream) != 0 && error == 0)
-        error = errno;
-    if (error == 0 && rename(temporary, file) != 0)
-        error = errno;
-    if (error != 0)
-        unlink(temporary);
-    free(temporary);
-    errno = error;
-    return error == 0 ? 0 : -1;
-}
-
-static cJSON *read_json(const char *file)
-{
-    struct stat st;
-    cJSON *json = NULL;
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return NULL;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size < MOST_BYTES) {
-        char *text = mem_zalloc((size_t)st.st_size + 1);
-        ssize_t n = read(fd, text, (size_t)st.st_size);
-        json = n > 0 ? cJSON_ParseWithLength(text, (size_t)n) : NULL;
-        free(text);
-    }
-    close(fd);
-    return json;
-}
-
 char *handover_send(const char *state_dir, const cJSON *request)
 {
     char *folder = handover_folder(state_dir);
     char *name = mem_printf("%lld-%ld", (long long)when_now_ms(), (long)getpid());
     char *file = mem_printf("%s/%s.json", folder, name);
     char *text = cJSON_PrintUnformatted(request);
-    if (text == NULL || write_whole(file, text) != 0)
+    if (text == NULL || !json_write_file(file, text))
         mem_replace(&name, NULL);
     int error = errno;
     free(text);
@@ -77,10 +43,10 @@ int handover_poll(const char *state_dir, const char *name, cJSON **progress, cJS
 {
     char *file = mem_printf("%s/requests/%s.result", state_dir, name);
     *progress = NULL;
-    *result = read_json(file);
+    *result = json_read_file(file, MOST_BYTES);
     if (*result == NULL) {
         mem_replace(&file, mem_printf("%s/requests/%s.progress", state_dir, name));
-        *progress = read_json(file);
+        *progress = json_read_file(file, MOST_BYTES);
     }
     free(file);
     return *result != NULL;
@@ -105,7 +71,7 @@ void handover_forget(const char *state_dir, const char *name)
 cJSON *handover_take(const char *folder, const char *name)
 {
     char *file = mem_printf("%s/%s.json", folder, name);
-    cJSON *json = read_json(file);
+    cJSON *json = json_read_file(file, MOST_BYTES);
     unlink(file);
     free(file);
     if (json != NULL && !cJSON_IsObject(json)) {
@@ -120,7 +86,7 @@ void handover_tell(const char *folder, const char *name, const char *what, const
     char *file = mem_printf("%s/%s.%s", folder, name, what);
     char *text = cJSON_PrintUnformatted(json);
     if (text != NULL)
-        write_whole(file, text);
+        json_write_file(file, text);
     free(text);
     free(file);
 }
@@ -175,24 +141,18 @@ cJSON *handover_progress(const struct bulk_progress *progress)
     return json;
 }
 
-static double number(const cJSON *json, const char *key)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, key);
-    return cJSON_IsNumber(item) && item->valuedouble > 0 ? item->valuedouble : 0;
-}
-
 void handover_read_progress(const cJSON *json, struct bulk_progress *progress)
 {
     memset(progress, 0, sizeof *progress);
     const cJSON *counts = cJSON_GetObjectItemCaseSensitive(json, "counts");
     for (int i = 0; i < STATE_COUNT; i++)
-        progress->counts.state[i] = (int64_t)number(counts, state_name((enum recording_state)i));
-    progress->settling = (size_t)number(json, "settling");
-    progress->hashing = (size_t)number(json, "hashing");
-    progress->known = (unsigned long long)number(json, "known");
-    progress->bytes_sent = (unsigned long long)number(json, "bytes_sent");
+        progress->counts.state[i] =
+            (int64_t)json_number(counts, state_name((enum recording_state)i));
+    progress->settling = (size_t)json_number(json, "settling");
+    progress->hashing = (size_t)json_number(json, "hashing");
+    progress->known = (unsigned long long)json_number(json, "known");
+    progress->bytes_sent = (unsigned long long)json_number(json, "bytes_sent");
     progress->looking = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "looking"));
     progress->token_refused = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "token_refused"));
-    const cJSON *paused = cJSON_GetObjectItemCaseSensitive(json, "paused_because");
-    progress->paused_because = cJSON_IsString(paused) ? paused->valuestring : "";
+    progress->paused_because = json_text(json, "paused_because");
 }

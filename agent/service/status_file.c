@@ -11,30 +11,17 @@
 #include <cjson/cJSON.h>
 
 #include "agent/base/bytes.h"
+#include "agent/base/json.h"
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
 #include "agent/service/internal.h"
 
 enum { WRITE_EVERY_MS = 1000, FIRST_WRITE_MS = 50, MOST_FILES_NAMED = 200 };
 
-static void add_bytes(cJSON *object, const char *key, const char *bytes)
-{
-    char *escaped = bytes_escape(bytes);
-    cJSON_AddStringToObject(object, key, escaped);
-    free(escaped);
-}
-
-static void add_time(cJSON *object, const char *key, int64_t ms)
-{
-    char text[WHEN_TEXT];
-    when_rfc3339(ms, text);
-    cJSON_AddStringToObject(object, key, text);
-}
-
 static void add_transfer(void *ctx, const char *path, uint64_t sent, uint64_t size)
 {
     cJSON *item = cJSON_CreateObject();
-    add_bytes(item, "path", path);
+    json_add_bytes(item, "path", path);
     cJSON_AddNumberToObject(item, "sent", (double)sent);
     cJSON_AddNumberToObject(item, "size", (double)size);
     cJSON_AddItemToArray(ctx, item);
@@ -73,13 +60,13 @@ static void add_in_work(void *ctx, const struct watch_in_work *file)
         return;
     cJSON *item = cJSON_CreateObject();
     char *path = mem_printf("%s/%s", naming->folder->root, file->path);
-    add_bytes(item, "path", path);
+    json_add_bytes(item, "path", path);
     free(path);
     cJSON_AddStringToObject(item, "watch", naming->folder->watch_name);
     cJSON_AddStringToObject(item, "state", file->phase == WATCH_HASHING ? "hashing" : "settling");
     cJSON_AddNumberToObject(item, "size", (double)file->size);
     cJSON_AddStringToObject(item, "reason", file->waits_for);
-    add_time(item, "first_seen_at", file->first_seen_ns / 1000000);
+    json_add_time(item, "first_seen_at", file->first_seen_ns / 1000000);
     cJSON_AddItemToArray(naming->array, item);
 }
 
@@ -101,7 +88,7 @@ static void add_folders(const struct service *service, cJSON *root)
             continue;
         cJSON *item = cJSON_CreateObject();
         cJSON_AddStringToObject(item, "name", folder->watch_name);
-        add_bytes(item, "path", folder->root);
+        json_add_bytes(item, "path", folder->root);
         cJSON_AddBoolToObject(item, "online", folder->online);
         cJSON_AddStringToObject(item, "mode", folder->events ? "events" : "polling");
         cJSON_AddStringToObject(item, "reason", folder->reason);
@@ -118,8 +105,8 @@ static char *status_text(struct service *service, bool running)
     cJSON_AddStringToObject(root, "version", service->options->version);
     cJSON_AddNumberToObject(root, "pid", getpid());
     cJSON_AddBoolToObject(root, "running", running);
-    add_time(root, "since", service->started_ms);
-    add_time(root, "written_at", when_now_ms());
+    json_add_time(root, "since", service->started_ms);
+    json_add_time(root, "written_at", when_now_ms());
     service_each_transfer(service, add_transfer, cJSON_AddArrayToObject(root, "in_flight"));
     add_throughput(service, root);
     add_folders(service, root);
@@ -129,30 +116,18 @@ static char *status_text(struct service *service, bool running)
     cJSON_AddStringToObject(root, "paused_because", paused);
     if (service->last_error != NULL) {
         cJSON_AddStringToObject(root, "last_error", service->last_error);
-        add_time(root, "last_error_at", service->last_error_ms);
+        json_add_time(root, "last_error_at", service->last_error_ms);
     }
     char *text = cJSON_Print(root);
     cJSON_Delete(root);
     return text;
 }
 
-static bool write_whole(const char *file, const char *text)
-{
-    char *temporary = mem_printf("%s.new", file);
-    FILE *stream = fopen(temporary, "we");
-    bool written = stream != NULL && fputs(text, stream) >= 0 && fputc('\n', stream) != EOF;
-    if (stream != NULL && fclose(stream) != 0)
-        written = false;
-    written = written && rename(temporary, file) == 0;
-    free(temporary);
-    return written;
-}
-
 void service_write_status(struct service *service, bool running)
 {
     char *text = status_text(service, running);
     service->status_dirty = false;
-    if (text == NULL || !write_whole(service->status_path, text))
+    if (text == NULL || !json_write_file(service->status_path, text))
         log_trouble(LOG_WARNING, "status", "reason", "status.json cannot be written", "path",
                     service->status_path, NULL);
     free(text);

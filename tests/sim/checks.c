@@ -320,11 +320,12 @@ static void check_path(struct ledger *ledger, int path)
 
 /* Where its root is another device since a boot and nothing known stands in it any more, the
  * program cannot tell an empty folder from a missing mount: it waits. */
-bool checks_nothing_under_way(struct ledger *ledger, bool told)
+bool checks_nothing_under_way(struct ledger *ledger, enum checks_rest rest, bool told)
 {
     struct query *query = db_query(
         ledger->db, "SELECT id, state, coalesce(reason, '') FROM recording WHERE state IN (3, 4, 5,"
-                    " 6) AND reason IS NOT 'its folder is offline' LIMIT 1");
+                    " 6) AND (reason IS NOT 'its folder is offline' OR ?1) LIMIT 1");
+    query_bind_int(query, 1, rest == REST_OF_ALL);
     bool nothing = !query_step(query);
     if (!nothing && told) {
         char *reason = query_string(query, 2);
@@ -339,7 +340,7 @@ bool checks_nothing_under_way(struct ledger *ledger, bool told)
 void checks_end(struct ledger *ledger)
 {
     checks_rows(ledger);
-    checks_nothing_under_way(ledger, true);
+    checks_nothing_under_way(ledger, REST_BUT_OFFLINE, true);
     for (int path = 0; path < files.path_count; path++) {
         if (file_is_there(path))
             check_path(ledger, path);

@@ -32,7 +32,8 @@ void checks_rows(struct ledger *ledger);
 /* So many recordings were in flight when the last life ended. */
 void checks_cut_off(size_t count);
 /* Whether every recording has come to rest; `told`: it is a fault if not. */
-bool checks_nothing_under_way(struct ledger *ledger, bool told);
+enum checks_rest { REST_OF_ALL, REST_BUT_OFFLINE };
+bool checks_nothing_under_way(struct ledger *ledger, enum checks_rest rest, bool told);
 /* The world has been kind for long: every file is accounted for, and nothing is under way. */
 void checks_end(struct ledger *ledger);
 

@@ -348,10 +348,10 @@ static void be_kind(void)
     trace("=== the faults are over", 0, 0, 0);
 }
 
-static bool is_settled(void)
+static bool is_settled(enum checks_rest rest)
 {
     struct ledger *ledger = life_ledger();
-    return ledger != NULL && sim.life != 0 && checks_nothing_under_way(ledger, false);
+    return ledger != NULL && sim.life != 0 && checks_nothing_under_way(ledger, rest, false);
 }
 
 static void settle(void)
@@ -359,14 +359,15 @@ static void settle(void)
     int64_t step_ms = HOUR;
     for (int i = 0; i < LAST_LOOKS && !sim.failed; i++) {
         live_until(sim.steady_ms + step_ms);
-        if (is_settled())
+        /* after a day, what still waits for its folder waits for good */
+        if (is_settled(step_ms < DAY ? REST_OF_ALL : REST_BUT_OFFLINE))
             break;
         step_ms = step_ms < DAY ? 2 * step_ms : DAY;
     }
     for (int i = 0; i < LAST_LOOKS && !sim.failed; i++) {
         watch_rescan_all();
         live_until(sim.steady_ms + 5 * MINUTE);
-        if (i > 1 && watch_unknown_at_last_scan() == 0 && is_settled())
+        if (i > 1 && watch_unknown_at_last_scan() == 0 && is_settled(REST_BUT_OFFLINE))
             break;
     }
     if (sim.failed)

@@ -1,0 +1,19 @@
+#include "agent/service/watch_options.h"
+
+void watch_options_of(const struct watch_config *watch, const char *root, bool events,
+                      struct watch_options *options)
+{
+    *options = (struct watch_options){
+        .path = root,
+        .recursive = watch->recursive,
+        .include = watch->include_is_default ? NULL : (const char *const *)watch->include.items,
+        .include_count = watch->include_is_default ? 0 : watch->include.count,
+        .exclude = (const char *const *)watch->exclude.items,
+        .exclude_count = watch->exclude.count,
+        .settle_ms = watch->settle_ms,
+        .quiet_ms = watch->quiet_ms,
+        .open_quiet_ms = watch->open_quiet_ms,
+        .rescan_ms = watch->rescan_ms,
+        .events = events,
+    };
+}

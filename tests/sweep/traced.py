@@ -1,0 +1,121 @@
+"""The agent under strace: what it calls, and the same again with a kill or an error at one call."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections import defaultdict, namedtuple
+from pathlib import Path
+
+#: A call of a life: its thread, its name, its number among the calls of that name in that thread.
+Call = namedtuple("Call", "thread name number")
+
+_CALL = re.compile(r"^(\d+) +(\w+)\(")
+# The first that main() does: what comes before it belongs to the loader.
+_MAIN = "prctl"
+
+
+def missing():
+    """Why nothing can be traced here; None where it can."""
+    if shutil.which("strace") is None:
+        return "strace is not installed"
+    done = subprocess.run(["strace", "-f", "-o", "/dev/null", "-e", "inject=getppid:error=EPERM:when=1", "true"],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return f"strace cannot trace here: {said}"
+    return None
+
+
+def recording(to):
+    """The command before a program that writes down every call."""
+    return ["strace", "-f", "-s", "0", "-o", str(to)]
+
+
+def injecting(to, name, effect, when):
+    """The command before a program: `effect` (signal=KILL, error=EIO) at that call of that name."""
+    return ["strace", "-f", "--seccomp-bpf", "-s", "64", "-o", str(to), "-e", f"trace={name}",
+            "-e", f"inject={name}:{effect}:when={when}"]
+
+
+def calls_of(trace):
+    """The calls since main() began, in order."""
+    counts = defaultdict(int)
+    calls, begun = [], False
+    for line in Path(trace).read_text(errors="replace").split("\n"):
+        found = _CALL.match(line)
+        if found is None:
+            continue
+        thread, name = found.groups()
+        counts[thread, name] += 1
+        begun = begun or name == _MAIN
+        if begun:
+            calls.append(Call(thread, name, counts[thread, name]))
+    return calls
+
+
+def was_injected(trace):
+    """An error was returned at least once."""
+    return Path(trace).exists() and "(INJECTED)" in Path(trace).read_text(errors="replace")
+
+
+class Life:
+    """One life of the agent, perhaps under strace. Signals go to the agent itself."""
+
+    def __init__(self, agent, program, command, wrapper, said):
+        self.said = Path(said)
+        self.traced = bool(wrapper)
+        with open(self.said, "ab") as out:
+            self.process = subprocess.Popen([*wrapper, program, "-c", str(agent.config_file), command],
+                                            stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                            cwd=agent.root, env=agent.env)
+
+    def is_over(self):
+        return self.process.poll() is not None
+
+    def wait(self, timeout):
+        """The exit code, negative for a signal; None where it has not ended."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def send(self, number):
+        for pid in self._agents():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
+    def end(self, timeout=8):
+        """SIGTERM, and SIGKILL where that does not help; the exit code, None where it had to be killed."""
+        self.send(signal.SIGTERM)
+        code = self.wait(timeout)
+        if code is None:
+            self.kill()
+        return code
+
+    def kill(self):
+        if not self.is_over():
+            self.send(signal.SIGKILL)
+            if self.wait(5) is None:
+                self.process.kill()
+                self.process.wait()
+
+    def text(self):
+        return self.said.read_text(errors="replace")
+
+    def _agents(self):
+        if not self.traced:
+            return [self.process.pid]
+        task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        for _ in range(200):  # strace may not have started it yet
+            if self.is_over():
+                return []
+            children = [int(pid) for pid in task.read_text().split()]
+            if children:
+                return children
+            time.sleep(0.01)
+        return []
