@@ -1,0 +1,447 @@
+/*
+ * Intake: the watcher finds and fingerprints; here is decided, by the ledger and the watch's
+ * settings, what each file becomes. Every change goes through the journal.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/base/mem.h"
+#include "agent/base/when.h"
+#include "agent/service/folder.h"
+
+enum { SWEEP = 256 };
+
+/* One file on its way into the ledger. */
+struct intake {
+    struct folder *folder;
+    char *path;     /* absolute */
+    char *relative; /* below the folder's root */
+    struct file_identity identity;
+    uint8_t sha256[32];
+    bool zeros;
+    enum skip_kind skip;
+    char *rule, *reason;
+    bool known; /* dealt with before, by another look */
+};
+
+static char *absolute(const struct folder *folder, const char *relative)
+{
+    return mem_printf("%s/%s", strcmp(folder->root, "/") == 0 ? "" : folder->root, relative);
+}
+
+static void intake_free(void *ctx)
+{
+    struct intake *intake = ctx;
+    struct folder *folder = intake->folder;
+    free(intake->path);
+    free(intake->relative);
+    free(intake->rule);
+    free(intake->reason);
+    free(intake);
+    folder_step_over(folder);
+}
+
+static struct intake *intake_new(struct folder *folder, const char *relative,
+                                 const struct file_identity *identity)
+{
+    struct intake *intake = mem_zalloc(sizeof *intake);
+    intake->folder = folder;
+    intake->path = absolute(folder, relative);
+    intake->relative = mem_string(relative);
+    intake->identity = *identity;
+    folder->steps++;
+    return intake;
+}
+
+static struct ledger_file file_of(const struct intake *intake)
+{
+    return (struct ledger_file){
+        .path = intake->path,
+        .root_length = intake->folder->root_length,
+        .watch = intake->folder->ledger_watch,
+        .identity = intake->identity,
+        .bulk = intake->folder->bulk != NULL ? bulk_number(intake->folder->bulk) : 0,
+    };
+}
+
+/* The file is remembered: its watcher lets go of it. */
+static void finish(struct intake *intake)
+{
+    struct folder *folder = intake->folder;
+    if (!folder->closing)
+        watch_release(folder->watch, intake->relative);
+    service_moved(folder->service);
+    intake_free(intake);
+}
+
+/* --- judging what a scan meets --- */
+
+static void see(struct folder *folder, int64_t path)
+{
+    size_t at = (size_t)path / 8;
+    if (at >= folder->seen_room) {
+        size_t room = at + at / 2 + 1024;
+        folder->seen = mem_resize(folder->seen, room, 1);
+        memset(folder->seen + folder->seen_room, 0, room - folder->seen_room);
+        folder->seen_room = room;
+    }
+    folder->seen[at] |= (uint8_t)(1 << (path % 8));
+}
+
+static bool was_seen(const struct folder *folder, int64_t path)
+{
+    size_t at = (size_t)path / 8;
+    return at < folder->seen_room && (folder->seen[at] >> (path % 8) & 1) != 0;
+}
+
+static bool is_to_be_sent(enum recording_state state)
+{
+    return state == STATE_QUEUED || state == STATE_WAITING || state == STATE_UNCERTAIN ||
+           state == STATE_HELD || state == STATE_UPLOADING;
+}
+
+/* Whether a skip "before the first start" still holds under the folder_settings as they are now. */
+static bool since_still_skips(const struct folder *folder, const struct file_identity *identity)
+{
+    const struct watch_config *watch = folder_settings(folder);
+    if (folder->bulk != NULL || watch == NULL || watch->since == SINCE_ALL)
+        return false;
+    return watch->since == SINCE_START || identity->mtime_ns / 1000000 < watch->since_ms;
+}
+
+struct want {
+    struct folder *folder;
+    int64_t path;
+};
+
+static void apply_want(void *ctx, struct ledger *ledger)
+{
+    struct want *want = ctx;
+    ledger_want(ledger, want->path, bulk_number(want->folder->bulk));
+}
+
+static void want_done(void *ctx)
+{
+    struct want *want = ctx;
+    struct folder *folder = want->folder;
+    free(want);
+    folder_step_over(folder);
+}
+
+static void want_for_bulk(struct folder *folder, const struct ledger_known *known)
+{
+    if (!is_to_be_sent(known->state)) {
+        bulk_met_known(folder->bulk);
+        return;
+    }
+    struct want *want = mem_zalloc(sizeof *want);
+    *want = (struct want){folder, known->path};
+    folder->steps++;
+    journal_add(folder->service->journal,
+                &(struct journal_step){apply_want, want_done, want_done, want});
+}
+
+static bool judge_one(struct folder *folder, struct ledger *ledger, const struct watch_entry *entry)
+{
+    struct ledger_known known;
+    char *path = absolute(folder, entry->path);
+    ledger_know(ledger, path, &entry->identity, &known);
+    free(path);
+    if (known.same && !folder->trust_recorded)
+        folder_trust_root(folder);
+    if (known.recording != 0 && is_to_be_sent(known.state))
+        see(folder, known.path);
+    if (known.same && known.skip == SKIP_BEFORE_START)
+        return since_still_skips(folder, &entry->identity);
+    if (known.same && folder->bulk != NULL)
+        want_for_bulk(folder, &known);
+    return known.same;
+}
+
+void intake_judge(void *ctx, struct watch_entry *entries, size_t count)
+{
+    struct folder *folder = ctx;
+    struct ledger *ledger = journal_ledger(folder->service->journal);
+    for (size_t i = 0; i < count; i++) {
+        /* without a ledger nothing is taken in; all folders are looked at again when it is back */
+        entries[i].known = ledger == NULL || judge_one(folder, ledger, &entries[i]);
+    }
+}
+
+/* --- a finished file --- */
+
+static bool stood_before_start(struct folder *folder, struct ledger *ledger,
+                               const struct watch_finding *finding)
+{
+    const struct watch_config *watch = folder_settings(folder);
+    int64_t mtime_ms = finding->identity.mtime_ns / 1000000;
+    if (folder->bulk != NULL || watch->since == SINCE_ALL)
+        return false;
+    if (watch->since == SINCE_DATE)
+        return mtime_ms < watch->since_ms;
+    if (ledger != NULL && ledger_is_renamed_skip(ledger, &finding->identity))
+        return true;
+    if (!folder->first_scan)
+        return false;
+    return folder->first_start_known ? mtime_ms <= folder->first_start_ms
+                                     : finding->stood && finding->scan == 1;
+}
+
+static void skip(struct intake *intake, enum skip_kind kind, char *reason)
+{
+    intake->skip = kind;
+    intake->reason = reason;
+}
+
+static void judge_by_rules(struct intake *intake, const struct watch_config *watch)
+{
+    struct resolution resolution;
+    struct folder *folder = intake->folder;
+    service_resolve(folder->service, watch, intake->path, folder->root_length, &intake->identity,
+                    NULL, folder->bulk != NULL ? bulk_owner(folder->bulk) : NULL, &resolution);
+    if (resolution.outcome == RESOLVED_SKIP) {
+        intake->rule = mem_string(resolution.rule);
+        skip(intake, SKIP_RULE, mem_string(resolution.reason));
+    }
+    resolution_clear(&resolution);
+}
+
+static void decide(struct intake *intake, const struct watch_finding *finding)
+{
+    struct folder *folder = intake->folder;
+    const struct watch_config *watch = folder_settings(folder);
+    char text[WHEN_TEXT];
+    if (stood_before_start(folder, journal_ledger(folder->service->journal), finding)) {
+        when_rfc3339(watch->since == SINCE_DATE ? watch->since_ms : folder->first_start_ms, text);
+        skip(intake, SKIP_BEFORE_START,
+             watch->since == SINCE_DATE ? mem_printf("last changed before `since` (%s)", text)
+                                        : mem_printf("before the first start (%s)", text));
+    } else if (finding->media == WATCH_EMPTY) {
+        skip(intake, SKIP_EMPTY,
+             mem_printf("empty: %" PRIu64 " bytes, nothing was recorded", finding->identity.size));
+    } else if (finding->media == WATCH_UNSUPPORTED) {
+        skip(intake, SKIP_UNSUPPORTED,
+             mem_printf("%s audio, which Chorus does not take", finding->media_name));
+    } else if (finding->identity.size < watch->min_size) {
+        skip(intake, SKIP_SMALL,
+             mem_printf("%" PRIu64 " bytes: smaller than min_size (%" PRIu64 ")",
+                        finding->identity.size, watch->min_size));
+    } else {
+        judge_by_rules(intake, watch);
+    }
+}
+
+static void apply_skip(void *ctx, struct ledger *ledger)
+{
+    struct intake *intake = ctx;
+    struct ledger_file file = file_of(intake);
+    ledger_skip(ledger, &file, intake->skip, intake->rule, intake->reason,
+                intake->folder->service->digest, when_now_ms());
+}
+
+static void skip_done(void *ctx)
+{
+    struct intake *intake = ctx;
+    struct folder *folder = intake->folder;
+    if (intake->skip == SKIP_BEFORE_START)
+        folder->left_alone++;
+    else
+        log_event(LOG_INFO, "skipped", "path", intake->path, "reason", intake->reason, NULL);
+    finish(intake);
+}
+
+void intake_finished(void *ctx, const struct watch_finding *finding)
+{
+    struct folder *folder = ctx;
+    if (folder_settings(folder) == NULL) {
+        watch_release(folder->watch, finding->path);
+        return;
+    }
+    struct intake *intake = intake_new(folder, finding->path, &finding->identity);
+    decide(intake, finding);
+    if (intake->skip != SKIP_NOT) {
+        journal_add(folder->service->journal,
+                    &(struct journal_step){apply_skip, skip_done, intake_free, intake});
+        return;
+    }
+    watch_fingerprint(folder->watch, finding->path);
+    intake_free(intake);
+    service_moved(folder->service);
+}
+
+/* --- a fingerprinted file --- */
+
+/* What a power cut or a slip leaves of a recording is not sent as if it were one. */
+static void doubt_content(const struct intake *intake, const struct ledger_admission *admission,
+                          struct resolution *resolution)
+{
+    char *reason = NULL;
+    if (intake->zeros)
+        reason = mem_string(
+            "it holds nothing but zero bytes, as a crash leaves a file whose data was never "
+            "written; `retry` sends it all the same");
+    else if (admission->shrank_from > 0)
+        reason =
+            mem_printf("it shrank: %" PRIu64 " to %" PRIu64 " bytes; `retry` sends it as it is",
+                       admission->shrank_from, intake->identity.size);
+    else if (resolution->key_kind == KEY_NONE &&
+             intake->identity.mtime_ns / 1000000 <= intake->folder->lost_ms)
+        reason = mem_string(
+            "the ledger was lost, so it may have been sent before, and without a "
+            "meeting_id a resend could double it; look in Chorus, then `retry` or leave it");
+    if (reason == NULL || resolution->outcome != RESOLVED)
+        free(reason);
+    else
+        resolution_doubt(resolution, reason);
+}
+
+static void apply_admit(void *ctx, struct ledger *ledger)
+{
+    struct intake *intake = ctx;
+    struct folder *folder = intake->folder;
+    struct service *service = folder->service;
+    const struct watch_config *watch = folder_settings(folder);
+    const char *owner = folder->bulk != NULL ? bulk_owner(folder->bulk) : NULL;
+    struct ledger_file file = file_of(intake);
+    struct ledger_admission admission;
+    int64_t now_ms = when_now_ms();
+    if (watch == NULL)
+        return; /* a reload took the watch away: the file is met again if it comes back */
+    ledger_admit(ledger, &file, intake->sha256, now_ms, &admission);
+    intake->known = admission.kind == ADMIT_KNOWN;
+    if (admission.kind != ADMIT_RESOLVE) {
+        retirement_decide(service, ledger, admission.recording);
+        return;
+    }
+    struct resolution resolution;
+    service_resolve(service, watch, intake->path, folder->root_length, &intake->identity,
+                    intake->sha256, owner, &resolution);
+    doubt_content(intake, &admission, &resolution);
+    ledger_resolve(ledger, admission.recording, admission.path, &resolution,
+                   owner != NULL ? LEDGER_OWNER_GIVEN : service->digest,
+                   service_not_before(watch, &intake->identity), now_ms);
+    mem_replace(&intake->reason,
+                resolution.outcome == RESOLVED_HELD ? mem_string(resolution.reason) : NULL);
+    resolution_clear(&resolution);
+}
+
+static void admit_done(void *ctx)
+{
+    struct intake *intake = ctx;
+    struct folder *folder = intake->folder;
+    if (intake->reason != NULL) {
+        log_trouble(LOG_WARNING, "held", "reason", intake->reason, "path", intake->path, NULL);
+        service_note_error(folder->service, intake->path, intake->reason);
+    } else if (!intake->known) {
+        log_event(LOG_DEBUG, "taken", "path", intake->path, NULL);
+    }
+    finish(intake);
+}
+
+void intake_fingerprinted(void *ctx, const struct watch_fingerprint *fingerprint)
+{
+    struct folder *folder = ctx;
+    service_moved(folder->service);
+    if (fingerprint->result == WATCH_FINGERPRINT_UNREADABLE)
+        log_trouble(LOG_WARNING, "unreadable", "watch", folder->watch_name, "path",
+                    fingerprint->path, "reason", strerror(fingerprint->error), NULL);
+    if (fingerprint->result == WATCH_FINGERPRINT_TAKEN) {
+        struct intake *intake = intake_new(folder, fingerprint->path, &fingerprint->identity);
+        memcpy(intake->sha256, fingerprint->sha256, sizeof intake->sha256);
+        intake->zeros = fingerprint->zeros;
+        journal_add(folder->service->journal,
+                    &(struct journal_step){apply_admit, admit_done, intake_free, intake});
+    } else {
+        folder_close_if_done(folder);
+    }
+}
+
+/* --- absence --- */
+
+static bool is_absent(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+static void apply_gone(void *ctx, struct ledger *ledger)
+{
+    struct intake *intake = ctx;
+    if (folder_is_there(intake->folder) && is_absent(intake->path))
+        ledger_absent(ledger, intake->path, when_now_ms());
+}
+
+void intake_gone(void *ctx, const char *path)
+{
+    struct folder *folder = ctx;
+    struct file_identity none = {0};
+    struct intake *intake = intake_new(folder, path, &none);
+    service_moved(folder->service);
+    journal_add(folder->service->journal,
+                &(struct journal_step){apply_gone, intake_free, intake_free, intake});
+}
+
+/* After a complete scan: what it did not meet, and is not there, has left. */
+struct sweep {
+    struct folder *folder;
+    int64_t after, next;
+    size_t count;
+};
+
+static void apply_sweep(void *ctx, struct ledger *ledger)
+{
+    struct sweep *sweep = ctx;
+    struct ledger_pending_path paths[SWEEP];
+    sweep->count = 0;
+    if (!folder_is_there(sweep->folder))
+        return;
+    sweep->count =
+        ledger_pending_paths(ledger, sweep->folder->ledger_watch, sweep->after, paths, SWEEP);
+    for (size_t i = 0; i < sweep->count; i++) {
+        sweep->next = paths[i].recording;
+        if (!was_seen(sweep->folder, paths[i].id) && is_absent(paths[i].path))
+            ledger_absent(ledger, paths[i].path, when_now_ms());
+        free(paths[i].path);
+    }
+}
+
+static void sweep_over(void *ctx)
+{
+    struct sweep *sweep = ctx;
+    struct folder *folder = sweep->folder;
+    free(sweep);
+    folder_step_over(folder);
+}
+
+static void sweep_on(void *ctx)
+{
+    struct sweep *sweep = ctx;
+    struct folder *folder = sweep->folder;
+    if (sweep->count == SWEEP && !folder->closing) {
+        sweep->after = sweep->next;
+        journal_add(folder->service->journal,
+                    &(struct journal_step){apply_sweep, sweep_on, sweep_over, sweep});
+        return;
+    }
+    if (folder->seen != NULL)
+        memset(folder->seen, 0, folder->seen_room);
+    sweep_over(sweep);
+}
+
+void intake_scanned(void *ctx, const struct watch_scan *scan)
+{
+    struct folder *folder = ctx;
+    folder->scanned = true;
+    service_moved(folder->service);
+    if (folder->bulk == NULL && scan->complete) {
+        struct sweep *sweep = mem_zalloc(sizeof *sweep);
+        sweep->folder = folder;
+        folder->steps++;
+        journal_add(folder->service->journal,
+                    &(struct journal_step){apply_sweep, sweep_on, sweep_over, sweep});
+    }
+    folder_close_if_done(folder);
+}
