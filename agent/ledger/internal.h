@@ -9,6 +9,7 @@ struct ledger {
     struct db *db;
     bool writes;        /* LEDGER_WRITE */
     bool dirty;         /* a transaction is open */
+    int64_t batch;      /* see ledger_batch */
     int64_t far_off_ms; /* see ledger_expect_waits */
     /* recordings that became queued or waiting since they were last taken */
     int64_t *ready;

@@ -13,6 +13,8 @@
 #include "agent/ledger/internal.h"
 #include "agent/ledger/schema.h"
 
+static int64_t read_batch(struct db *db);
+
 static char *explain_open(int error, const char *file)
 {
     switch (error) {
@@ -90,6 +92,7 @@ int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **ou
     struct ledger *ledger = mem_zalloc(sizeof *ledger);
     ledger->db = db;
     ledger->writes = mode == LEDGER_WRITE;
+    ledger->batch = ledger->writes ? read_batch(db) : 0;
     ledger->far_off_ms = PLAN_FAR_OFF_MS;
     *out = ledger;
     return 0;
@@ -126,10 +129,26 @@ int ledger_commit(struct ledger *ledger)
         return 0;
     }
     ledger->dirty = false;
+    query_run(db_query(ledger->db, "UPDATE counter SET n = n + 1 WHERE name = 'batch'"));
     int error = db_commit(ledger->db);
     if (error != 0)
         ledger->ready_count = 0;
+    else
+        ledger->batch++;
     return error;
+}
+
+int64_t ledger_batch(const struct ledger *ledger)
+{
+    return ledger->batch;
+}
+
+static int64_t read_batch(struct db *db)
+{
+    struct query *query = db_query(db, "SELECT n FROM counter WHERE name = 'batch'");
+    int64_t batch = query_step(query) ? query_int(query, 0) : 0;
+    query_end(query);
+    return batch;
 }
 
 bool ledger_is_dirty(const struct ledger *ledger)

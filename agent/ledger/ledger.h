@@ -43,6 +43,10 @@ int ledger_set_aside(const char *state_dir, int64_t now_ms, char **name);
  * errno: all undone. */
 int ledger_commit(struct ledger *ledger);
 bool ledger_is_dirty(const struct ledger *ledger);
+/* The number of the last commit. A commit that failed may be found done when the ledger is opened
+ * anew (its fsync failed, and yet the bytes arrived): then this is one more than it was, and
+ * nothing of it must be done again. */
+int64_t ledger_batch(const struct ledger *ledger);
 /* Words of the last error. */
 const char *ledger_error_words(const struct ledger *ledger);
 

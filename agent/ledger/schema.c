@@ -72,7 +72,7 @@ static const char version_1[] =
     "CREATE INDEX story_trouble ON story(id) WHERE state IN (2, 5, 6, 9);"
     "CREATE TABLE tally(kind INTEGER PRIMARY KEY, n INTEGER NOT NULL);"
     "CREATE TABLE counter(name TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;"
-    "INSERT INTO counter VALUES('bulk', 0), ('posts', 0), ('clean', 1);"
+    "INSERT INTO counter VALUES('bulk', 0), ('posts', 0), ('clean', 1), ('batch', 0);"
     "WITH RECURSIVE k(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM k WHERE n < 13)"
     "  INSERT INTO tally SELECT n, 0 FROM k;"
     "INSERT INTO tally VALUES(100, 0), (101, 0), (102, 0);"

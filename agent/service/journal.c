@@ -26,6 +26,8 @@ struct journal {
     uv_idle_t awake;      /* keeps it from sleeping while steps are left */
     uv_timer_t retry;
     bool trouble;
+    int64_t tried_batch; /* the commit that failed last, and how many steps it held */
+    size_t tried_count;
     uint64_t retry_ms;
     int open_handles;
     void (*closed)(void *ctx);
@@ -82,20 +84,27 @@ static void enter_trouble(struct journal *journal)
     uv_timer_start(&journal->retry, on_retry, journal->retry_ms, 0);
 }
 
+static void leave_trouble(struct journal *journal)
+{
+    if (!journal->trouble)
+        return;
+    journal->trouble = false;
+    journal->retry_ms = 0;
+    if (journal->hooks.recovered != NULL)
+        journal->hooks.recovered(journal->hooks.ctx);
+}
+
 static bool flush(struct journal *journal)
 {
     size_t count = journal->count < MOST_STEPS_A_COMMIT ? journal->count : MOST_STEPS_A_COMMIT;
     apply_all(journal, count);
     if (ledger_commit(journal->ledger) != 0 && !mutant("commit-unchecked")) {
+        journal->tried_batch = ledger_batch(journal->ledger) + 1;
+        journal->tried_count = count;
         enter_trouble(journal);
         return false;
     }
-    if (journal->trouble) {
-        journal->trouble = false;
-        journal->retry_ms = 0;
-        if (journal->hooks.recovered != NULL)
-            journal->hooks.recovered(journal->hooks.ctx);
-    }
+    leave_trouble(journal);
     act_on(journal, count);
     return true;
 }
@@ -122,6 +131,12 @@ static void on_retry(uv_timer_t *timer)
         enter_trouble(journal);
         if (error == -EUCLEAN && journal->hooks.broken != NULL)
             journal->hooks.broken(journal->hooks.ctx);
+        return;
+    }
+    if (ledger_batch(journal->ledger) == journal->tried_batch) {
+        /* it was committed after all: the steps are applied, and only have to be acted on */
+        leave_trouble(journal);
+        act_on(journal, journal->tried_count);
         return;
     }
     flush(journal);

@@ -109,6 +109,11 @@ static void on_ledger_recovered(void *ctx)
         watch_throttle(f->watch, false);
         watch_rescan(f->watch);
     }
+    /* what became ready in a commit that seemed to fail was not told to the plan: it fetches anew
+     */
+    struct plan_options options = plan_options_of(service->config);
+    struct plan_event event = {.kind = PLAN_CONFIGURED, .options = &options};
+    service_plan(service, &event);
     service_moved(service);
 }
 
@@ -378,6 +383,26 @@ static void on_bulk_report(void *ctx, const struct bulk_progress *progress, bool
         service_end(service, EX_NOPERM);
 }
 
+/* What needs descriptors, and is refused where no more are free: a negative errno. */
+static int start_signals(struct service *service)
+{
+    uv_loop_t *loop = &service->loop;
+    int error = uv_signal_init(loop, &service->on_term);
+    if (error == 0)
+        error = uv_signal_init(loop, &service->on_int);
+    if (error == 0)
+        error = uv_signal_init(loop, &service->on_hup);
+    if (error != 0)
+        return error;
+    service->on_term.data = service->on_int.data = service->on_hup.data = service;
+    error = uv_signal_start(&service->on_term, on_stop_signal, SIGTERM);
+    if (error == 0)
+        error = uv_signal_start(&service->on_int, on_stop_signal, SIGINT);
+    if (error == 0)
+        error = uv_signal_start(&service->on_hup, on_hup, SIGHUP);
+    return error;
+}
+
 static void start_handles(struct service *service)
 {
     uv_loop_t *loop = &service->loop;
@@ -385,15 +410,8 @@ static void start_handles(struct service *service)
     uv_timer_init(loop, &service->status_timer);
     uv_timer_init(loop, &service->bulk_timer);
     uv_timer_init(loop, &service->end_timer);
-    uv_signal_init(loop, &service->on_term);
-    uv_signal_init(loop, &service->on_int);
-    uv_signal_init(loop, &service->on_hup);
     service->wake.data = service->status_timer.data = service->bulk_timer.data = service;
-    service->end_timer.data = service->on_term.data = service->on_int.data = service;
-    service->on_hup.data = service;
-    uv_signal_start(&service->on_term, on_stop_signal, SIGTERM);
-    uv_signal_start(&service->on_int, on_stop_signal, SIGINT);
-    uv_signal_start(&service->on_hup, on_hup, SIGHUP);
+    service->end_timer.data = service;
 }
 
 static int start_bulk(struct service *service)
@@ -484,7 +502,14 @@ int service_run(struct config *config, int lock_fd, const struct service_options
     name_host(service);
     signal(SIGPIPE, SIG_IGN);
     size_pool(config);
-    uv_loop_init(&service->loop);
+    int error = uv_loop_init(&service->loop);
+    if (error == 0)
+        error = start_signals(service);
+    if (error != 0) {
+        log_event(LOG_ERROR, "not-started", "reason", uv_strerror(error), "to-do",
+                  "let it have more descriptors (ulimit -n)", NULL);
+        _exit(EX_OSERR); /* nothing is open yet but the lock */
+    }
     int code = open_ledger(service);
     if (code == 0 && (code = open_uploader(service)) != 0)
         journal_close(service->journal, service_part_closed, service);

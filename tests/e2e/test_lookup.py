@@ -80,3 +80,26 @@ def test_what_was_accepted_is_read_back(double_factory, agent_factory, recording
     put(agent, recordings, "a.wav", 1)
     wait_until(lambda: agent.list() and "processed_at" in agent.list()[0], "processed_at is known", 120,
                interval=1, describe=agent.describe)
+
+
+def test_a_list_that_lags_makes_a_resend_and_the_409_is_looked_up_again(
+        double_factory, agent_factory, recordings):
+    """Absence proves nothing: the copy is not listed yet, Chorus refuses the second, and shows the first by then."""
+    double = double_factory("--list-lag", "3000", script="1: store reset")
+    agent = agent_factory(double, watches=SCHEDULED)
+    agent.start()
+    put(agent, recordings, "a.wav", 1)
+    agent.wait_counts(uploaded=1, timeout=60)
+    assert len(double.stored()) == 1
+    assert agent.list()[0]["engagement_id"] == double.stored()[0]["engagement_id"]
+
+
+def test_a_row_without_a_time_is_in_no_window_and_proves_nothing(
+        double_factory, agent_factory, recordings):
+    """Where Chorus gives an upload no date, a look-up by time does not find it: held, never doubled."""
+    double = double_factory("--date-time", "unknown", script="1: store reset")
+    agent = agent_factory(double, watches=SCHEDULED)
+    agent.start()
+    put(agent, recordings, "a.wav", 1)
+    agent.wait_counts(held=1, timeout=60)
+    assert len(double.stored()) == 1

@@ -3,4 +3,4 @@
 if(NOT CMAKE_C_COMPILER_ID STREQUAL "Clang")
   message(FATAL_ERROR "the fuzz targets need clang: libFuzzer is a part of it")
 endif()
-cmake_language(DEFER CALL include ${CMAKE_CURRENT_LIST_DIR}/CMakeLists.txt)
+cmake_language(DEFER CALL include ${PROJECT_SOURCE_DIR}/tests/fuzz/CMakeLists.txt)

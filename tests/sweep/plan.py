@@ -73,7 +73,7 @@ FOLLOWED = 12  # places of each call from which on an error stays
 
 def spread(draw, among, count):
     """`count` of them, evenly, from a drawn beginning; all where there are no more."""
-    among = list(among)
+    among = list(among) if count > 0 else []
     if count >= len(among):
         return among
     begin, step = draw.random(), len(among) / count

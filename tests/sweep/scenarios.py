@@ -1,5 +1,6 @@
 """What the agent does while it is killed or given errors: short stories, each with its own check."""
 
+import json
 import os
 import sqlite3
 import time
@@ -91,10 +92,31 @@ class Scenario:
             if life.is_over() or time.monotonic() > end:
                 return False
             time.sleep(0.01)
+        while not self.is_at_rest():
+            if life.is_over() or time.monotonic() > end:
+                return False
+            time.sleep(0.05)
         return True
+
+    def is_at_rest(self):
+        """What the double has, the agent knows too: an answer may have been lost."""
+        said = self.agent.run("status", "--json")
+        if said.returncode != 0:
+            return False
+        counts = json.loads(said.stdout)["counts"]
+        return not any(n for state, n in counts.items() if state not in ("uploaded", "duplicate", "skipped"))
 
     def is_done(self):
         return len(self.double.stored()) >= len(self.expected)
+
+    def waits_openly(self):
+        """What is not done yet has its time to be tried again, and a reason: it does not hang."""
+        rest = [one for one in self.agent.list() if one["state"] not in ("uploaded", "duplicate", "skipped")]
+        return bool(rest) and all(one.get("next_attempt_at") and one.get("reason") for one in rest)
+
+    def hurry(self):
+        """What an administrator does who does not want to wait for a recording's time."""
+        self.agent.run("retry", self.agent.calls)
 
     # -- what must hold in the end --
 
