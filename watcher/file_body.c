@@ -36,7 +36,7 @@ static int compare(const struct file_body *body, bool opening)
     return file_identity_equal(&identity, &body->identity) ? 0 : -ESTALE;
 }
 
-/* A descriptor, or negative errno: no file of ours, or one that somebody writes to, is -ESTALE. */
+/* A descriptor, or negative errno: no file of ours is -ESTALE. */
 static int open_below(const char *root, const char *path)
 {
     struct stat st;
@@ -46,7 +46,7 @@ static int open_below(const char *root, const char *path)
     }
     int fd = beneath_open_file(folder, path, &st);
     close(folder);
-    if (fd == -EINVAL || fd == -ELOOP || fd == -EAGAIN || fd == -EXDEV) {
+    if (fd == -EINVAL || fd == -ELOOP || fd == -EXDEV) {
         return -ESTALE;
     }
     return fd;

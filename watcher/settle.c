@@ -53,7 +53,8 @@ void settle_note(struct settle *s, enum settle_hint hint, struct settle_moment n
     }
 }
 
-/* A chmod, chown or rename moves ctime alone: nobody wrote, so a close that was seen still holds. */
+/* A chmod, chown or rename moves ctime alone: nobody wrote, so a close that was seen still holds.
+ */
 static bool same_content(const struct file_identity *was, const struct file_identity *is)
 {
     return was->dev == is->dev && was->ino == is->ino && was->size == is->size &&

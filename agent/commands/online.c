@@ -44,8 +44,12 @@ int online_get(const struct config *config, const char *token, const char *targe
     struct question *question;
     uv_loop_t loop;
     *answer = (struct online_answer){.body = mem_string(""), .said = mem_string("")};
-    uv_loop_init(&loop);
-    int error = uploader_new(&loop, &options, &asking.uploader);
+    int error = uv_loop_init(&loop);
+    if (error != 0) {
+        mem_replace(&answer->said, mem_string(uv_strerror(error)));
+        return -1;
+    }
+    error = uploader_new(&loop, &options, &asking.uploader);
     if (error == 0) {
         error = uploader_set_token(asking.uploader, token);
         if (error == 0)

@@ -38,7 +38,8 @@ static int errno_of(int code, sqlite3 *sqlite)
     case SQLITE_NOMEM:
         return -ENOMEM;
     case SQLITE_READONLY:
-        return -EROFS;
+        /* a rollback journal: cut off while it was first made, before it had its log */
+        return code == SQLITE_READONLY_ROLLBACK ? -ENOENT : -EROFS;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return -EBUSY;

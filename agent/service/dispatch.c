@@ -16,6 +16,7 @@
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
+#include "agent/plan/endings.h"
 #include "agent/service/internal.h"
 #include "agent/service/token.h"
 #include "watcher/file_body.h"
@@ -45,6 +46,7 @@ struct transfer {
     bool intended;
     bool look_again;
     bool request_left;
+    int body_error; /* what the file answered while it was being sent: negative errno */
 };
 
 static void link_transfer(struct transfer *transfer)
@@ -221,9 +223,24 @@ static void tell_not_sent(struct transfer *transfer)
     service_plan(service, &event);
 }
 
+/* A disk that cannot read it now says nothing about the file: its end was withheld, and it goes
+ * again. */
+static bool is_unreadable(const struct transfer *transfer)
+{
+    return transfer->body_error != 0 && transfer->body_error != -ESTALE;
+}
+
 static void apply_changed(void *ctx, struct ledger *ledger)
 {
     struct transfer *transfer = ctx;
+    if (is_unreadable(transfer)) {
+        struct plan_move move = {0};
+        ending_again(&transfer->item, when_now_ms() + UNREADABLE_AGAIN_MS, &move);
+        snprintf(move.reason, sizeof move.reason, "the file cannot be read: %s",
+                 strerror(-transfer->body_error));
+        ledger_move(ledger, transfer->recording, &move, when_now_ms());
+        return;
+    }
     ledger_source_changed(ledger, transfer->recording, transfer->request_left,
                           "it changed while it was being sent; the end was withheld",
                           when_now_ms());
@@ -232,6 +249,12 @@ static void apply_changed(void *ctx, struct ledger *ledger)
 static void changed_done(void *ctx)
 {
     struct transfer *transfer = ctx;
+    if (is_unreadable(transfer)) {
+        log_trouble(LOG_WARNING, "unreadable", "reason", strerror(-transfer->body_error), "path",
+                    transfer->job.path, NULL);
+        tell_not_sent(transfer);
+        return;
+    }
     log_event(LOG_INFO, "changed", "path", transfer->job.path, "reason",
               "it changed while it was being sent; it settles again", NULL);
     transfer->look_again = true;
@@ -270,17 +293,27 @@ static void on_upload_done(void *ctx, const struct upload_answer *answer)
 
 static ssize_t body_read(void *ctx, void *buffer, size_t n)
 {
-    return file_body_read(ctx, buffer, n);
+    struct transfer *transfer = ctx;
+    ssize_t got = file_body_read(transfer->body, buffer, n);
+    if (got < 0)
+        transfer->body_error = (int)got;
+    return got;
 }
 
 static int body_verify(void *ctx)
 {
-    return file_body_verify(ctx);
+    struct transfer *transfer = ctx;
+    int error = file_body_verify(transfer->body);
+    if (error < 0)
+        transfer->body_error = error;
+    return error;
 }
 
 static void body_close(void *ctx)
 {
-    file_body_close(ctx);
+    struct transfer *transfer = ctx;
+    file_body_close(transfer->body);
+    transfer->body = NULL;
 }
 
 static void could_not_start(struct transfer *transfer, int error)
@@ -315,9 +348,9 @@ static void send_done(void *ctx)
         .crm_account_id = job->crm_account_id,
         .crm_opportunity_id = job->crm_opportunity_id,
         .file_name = file_name,
-        .body = {job->identity.size, body_read, body_verify, body_close, transfer->body},
+        .body = {job->identity.size, body_read, body_verify, body_close, transfer},
     };
-    transfer->body = NULL; /* the uploader closes it, also when it cannot begin */
+    /* the uploader closes the body, also when it cannot begin */
     int error = uploader_send(transfer->service->uploader, &what, on_upload_done, transfer,
                               &transfer->upload);
     free(file_name);

@@ -383,26 +383,6 @@ static void on_bulk_report(void *ctx, const struct bulk_progress *progress, bool
         service_end(service, EX_NOPERM);
 }
 
-/* What needs descriptors, and is refused where no more are free: a negative errno. */
-static int start_signals(struct service *service)
-{
-    uv_loop_t *loop = &service->loop;
-    int error = uv_signal_init(loop, &service->on_term);
-    if (error == 0)
-        error = uv_signal_init(loop, &service->on_int);
-    if (error == 0)
-        error = uv_signal_init(loop, &service->on_hup);
-    if (error != 0)
-        return error;
-    service->on_term.data = service->on_int.data = service->on_hup.data = service;
-    error = uv_signal_start(&service->on_term, on_stop_signal, SIGTERM);
-    if (error == 0)
-        error = uv_signal_start(&service->on_int, on_stop_signal, SIGINT);
-    if (error == 0)
-        error = uv_signal_start(&service->on_hup, on_hup, SIGHUP);
-    return error;
-}
-
 static void start_handles(struct service *service)
 {
     uv_loop_t *loop = &service->loop;
@@ -411,7 +391,11 @@ static void start_handles(struct service *service)
     uv_timer_init(loop, &service->bulk_timer);
     uv_timer_init(loop, &service->end_timer);
     service->wake.data = service->status_timer.data = service->bulk_timer.data = service;
-    service->end_timer.data = service;
+    service->end_timer.data = service->on_term.data = service->on_int.data = service;
+    service->on_hup.data = service;
+    uv_signal_start(&service->on_term, on_stop_signal, SIGTERM);
+    uv_signal_start(&service->on_int, on_stop_signal, SIGINT);
+    uv_signal_start(&service->on_hup, on_hup, SIGHUP);
 }
 
 static int start_bulk(struct service *service)
@@ -491,6 +475,31 @@ static void size_pool(const struct config *config)
     setenv("UV_THREADPOOL_SIZE", text, 0);
 }
 
+/* The loop and its signals need descriptors; nothing is open yet but the lock. */
+static void init_loop(struct service *service)
+{
+    int error = uv_loop_init(&service->loop);
+    if (error == 0)
+        error = uv_signal_init(&service->loop, &service->on_term);
+    if (error == 0)
+        error = uv_signal_init(&service->loop, &service->on_int);
+    if (error == 0)
+        error = uv_signal_init(&service->loop, &service->on_hup);
+    if (error == 0)
+        return;
+    log_event(LOG_ERROR, "not-started", "reason", uv_strerror(error), "to-do",
+              "let it have more file descriptors (LimitNOFILE=, ulimit -n)", NULL);
+    _exit(EX_OSERR);
+}
+
+static void close_unstarted(struct service *service)
+{
+    uv_close((uv_handle_t *)&service->on_term, NULL);
+    uv_close((uv_handle_t *)&service->on_int, NULL);
+    uv_close((uv_handle_t *)&service->on_hup, NULL);
+    uv_run(&service->loop, UV_RUN_DEFAULT);
+}
+
 int service_run(struct config *config, int lock_fd, const struct service_options *options)
 {
     struct service *service = mem_zalloc(sizeof *service);
@@ -502,21 +511,14 @@ int service_run(struct config *config, int lock_fd, const struct service_options
     name_host(service);
     signal(SIGPIPE, SIG_IGN);
     size_pool(config);
-    int error = uv_loop_init(&service->loop);
-    if (error == 0)
-        error = start_signals(service);
-    if (error != 0) {
-        log_event(LOG_ERROR, "not-started", "reason", uv_strerror(error), "to-do",
-                  "let it have more descriptors (ulimit -n)", NULL);
-        _exit(EX_OSERR); /* nothing is open yet but the lock */
-    }
+    init_loop(service);
     int code = open_ledger(service);
     if (code == 0 && (code = open_uploader(service)) != 0)
         journal_close(service->journal, service_part_closed, service);
     if (code == 0)
         code = run_loop(service);
     else
-        uv_run(&service->loop, UV_RUN_DEFAULT);
+        close_unstarted(service);
     uv_loop_close(&service->loop);
     free_service(service);
     return code;

@@ -21,8 +21,8 @@ static void write_and_read(int64_t seconds)
     MUST(gmtime_r(&time, &tm) != NULL);
     if (tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
         return;
-    snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
-             tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday,
+             months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
     int64_t again = 0;
     MUST(http_date_read(text, &again) && again == seconds);
     MUST(retry_after_ms(text, seconds) == 0 && retry_after_ms(text, seconds - 5) == 5000);

@@ -15,7 +15,7 @@ _SPACE = ("ENOSPC", "EDQUOT", "EROFS")
 ERRORS = {
     "openat": (*_FILES, *_SPACE[::2], "EMFILE", "ENFILE"),
     "openat2": (*_FILES, *_SPACE[::2], "EMFILE", "ENFILE", "EAGAIN"),
-    "read": ("EIO", "EINTR", "EAGAIN"),
+    "read": ("EIO", "EINTR"),
     "pread64": ("EIO", "EINTR"),
     "write": ("EIO", "EINTR", "ENOSPC", "EDQUOT", "EPIPE"),
     "pwrite64": ("EIO", "EINTR", "ENOSPC", "EDQUOT"),

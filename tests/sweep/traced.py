@@ -73,14 +73,16 @@ def injected(trace):
 
 
 _NOT_OF_A_DISK = re.compile(r"^\d+ +(?:read|write)\(\d+<(?:anon_inode|pipe|socket)")
+# Without memory for a thread's stack libuv ends the process, and a supervisor starts it again.
+_OF_LIBUV = re.compile(r"^\d+ +mmap\(.*MAP_STACK")
 _NEVER_FAILS = re.compile(r"^\d+ +fcntl\(.*(?:F_UNLCK|F_[GS]ETF[DL]\b)")
 
 
 def is_possible(line):
     """What only a disk can say is not said by an event descriptor or a pipe, and giving a lock back does not fail: the
     numbers of calls differ a little from life to life, and an error may meet another call than it was meant for."""
-    return _NEVER_FAILS.match(line) is None and \
-        (_NOT_OF_A_DISK.match(line) is None or re.search(r"EINTR|EAGAIN|EPIPE", line) is not None)
+    return _NEVER_FAILS.match(line) is None and _OF_LIBUV.match(line) is None and \
+        (_NOT_OF_A_DISK.match(line) is None or re.search(r"EINTR|EAGAIN", line) is not None)
 
 
 class Life:
