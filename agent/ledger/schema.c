@@ -159,7 +159,10 @@ int schema_prepare(struct db *db)
 int schema_check(struct db *db)
 {
     int64_t version;
+    /* one look at one moment: a ledger that is just being made is none, and never a strange one */
+    db_exec(db, "BEGIN");
     int error = recognise(db, &version);
+    db_exec(db, "COMMIT");
     if (error != 0)
         return error;
     if (version == 0)

@@ -93,8 +93,11 @@ int file_body_open(const char *root, const char *name, const struct file_identit
 
 ssize_t file_body_read(struct file_body *body, void *buffer, size_t n)
 {
-    (void)body, (void)buffer;
-    return (ssize_t)n; /* the wire asks file_body_verify alone */
+    /* a file's bytes are the number of its content; the wire reads no more */
+    if (n != sizeof body->content)
+        return -EINVAL;
+    memcpy(buffer, &body->content, n);
+    return (ssize_t)n;
 }
 
 /* Open already: a rename or an unlink takes no byte away. A slot that was given to another file
@@ -107,11 +110,6 @@ int file_body_verify(struct file_body *body)
         return 0;
     bool same = inode->size == body->identity.size && inode->mtime_ns == body->identity.mtime_ns;
     return same && inode->content == body->content ? 0 : -ESTALE;
-}
-
-int file_body_content(const struct file_body *body)
-{
-    return body->content;
 }
 
 void file_body_close(struct file_body *body)

@@ -100,9 +100,6 @@ bool file_is_there(int path);
 void file_identity(int path, struct file_identity *identity);
 struct inode *file_inode(int path);
 
-struct file_body;
-int file_body_content(const struct file_body *body);
-
 /* The machine was started anew: devices may have other numbers. */
 void files_boot(void);
 

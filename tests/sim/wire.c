@@ -181,7 +181,7 @@ int uploader_send(struct uploader *uploader, const struct upload_job *job, uploa
     if (is_missing(job->name) || is_missing(job->user) || is_missing(job->file_name))
         violated("a POST without a name, an owner or a file name");
     struct arrival *arrival = &upload->arrival;
-    arrival->content = file_body_content(job->body.ctx);
+    job->body.read(job->body.ctx, &arrival->content, sizeof arrival->content);
     arrival->token = token_in_hand;
     snprintf(arrival->key, FORM_ROOM, "%s", job->meeting_id != NULL ? job->meeting_id : "");
     snprintf(arrival->owner, FORM_ROOM, "%s", job->user);
