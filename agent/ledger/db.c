@@ -117,11 +117,6 @@ void db_begin(struct db *db)
     check(db, sqlite3_exec(db->sqlite, "BEGIN IMMEDIATE", NULL, NULL, NULL));
 }
 
-bool db_in_transaction(const struct db *db)
-{
-    return db->in_transaction;
-}
-
 int db_commit(struct db *db)
 {
     assert(db->in_transaction);

@@ -29,7 +29,6 @@ void db_exec(struct db *db, const char *sql);
 
 /* Begins a transaction if none is open. */
 void db_begin(struct db *db);
-bool db_in_transaction(const struct db *db);
 /* 0, or the first error since db_begin, after rolling back. */
 int db_commit(struct db *db);
 void db_rollback(struct db *db);

@@ -211,12 +211,17 @@ void readback_close(struct readback *readback);
 void lookup_begin(struct service *service, int64_t recording);
 void lookups_abort(struct service *service);
 
+/* --- plan_options.c --- */
+
+/* The longest that this configuration makes a recording wait. */
+int64_t service_longest_wait(const struct config *config);
+struct plan_options service_plan_options(const struct config *config);
+
 /* --- service.c --- */
 
 /* Ends the service with this code. */
 void service_end(struct service *service, int exit_code);
-/* The longest that this configuration makes a recording wait. */
-int64_t service_longest_wait(const struct config *config);
+
 /* A part has closed (see open_parts). */
 void service_part_closed(void *service);
 

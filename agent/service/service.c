@@ -26,31 +26,6 @@ enum { END_LOOK_MS = 10, END_AT_MOST_MS = 4000 };
 
 /* --- starting --- */
 
-int64_t service_longest_wait(const struct config *config)
-{
-    int64_t longest_ms = config->upload.retry_max_ms > config->upload.resend_after_ms
-                             ? config->upload.retry_max_ms
-                             : config->upload.resend_after_ms;
-    for (size_t i = 0; i < config->watch_count; i++) {
-        if (config->watches[i].delay_ms > longest_ms)
-            longest_ms = config->watches[i].delay_ms;
-    }
-    return longest_ms;
-}
-
-static struct plan_options plan_options_of(const struct config *config)
-{
-    return (struct plan_options){
-        .concurrency = config->upload.concurrency,
-        .retry_first_ms = config->upload.retry_first_ms,
-        .retry_max_ms = config->upload.retry_max_ms,
-        .retry_for_ms = config->upload.retry_for_ms,
-        .resend_after_ms = config->upload.resend_after_ms,
-        .longest_wait_ms = service_longest_wait(config),
-        .back_lane = config->upload.order != ORDER_OLDEST,
-    };
-}
-
 static struct uploader_options uploader_options_of(const struct service *service, char **user_agent)
 {
     const struct config *config = service->config;
@@ -111,7 +86,7 @@ static void on_ledger_recovered(void *ctx)
     }
     /* what became ready in a commit that seemed to fail was not told to the plan: it fetches anew
      */
-    struct plan_options options = plan_options_of(service->config);
+    struct plan_options options = service_plan_options(service->config);
     struct plan_event event = {.kind = PLAN_CONFIGURED, .options = &options};
     service_plan(service, &event);
     service_moved(service);
@@ -251,7 +226,7 @@ static void take_configuration(struct service *service, struct config *config)
     struct uploader_options options = uploader_options_of(service, &user_agent);
     uploader_configure(service->uploader, &options);
     free(user_agent);
-    struct plan_options plan = plan_options_of(config);
+    struct plan_options plan = service_plan_options(config);
     struct plan_event event = {.kind = PLAN_CONFIGURED, .options = &plan};
     service_plan(service, &event);
     side_files_configure(service->side_files);
@@ -410,7 +385,7 @@ static int start_bulk(struct service *service)
 
 static void start_parts(struct service *service)
 {
-    struct plan_options options = plan_options_of(service->config);
+    struct plan_options options = service_plan_options(service->config);
     service->plan = plan_new(&options, seed());
     service->tables = config_new_tables(service->config);
     service->side_files = side_files_new(service);

@@ -38,31 +38,6 @@ void life_token_file(int token)
     life.token_file = token;
 }
 
-int64_t service_longest_wait(const struct config *config)
-{
-    int64_t longest_ms = config->upload.retry_max_ms > config->upload.resend_after_ms
-                             ? config->upload.retry_max_ms
-                             : config->upload.resend_after_ms;
-    for (size_t i = 0; i < config->watch_count; i++) {
-        if (config->watches[i].delay_ms > longest_ms)
-            longest_ms = config->watches[i].delay_ms;
-    }
-    return longest_ms;
-}
-
-static struct plan_options plan_options_of(const struct config *config)
-{
-    return (struct plan_options){
-        .concurrency = config->upload.concurrency,
-        .retry_first_ms = config->upload.retry_first_ms,
-        .retry_max_ms = config->upload.retry_max_ms,
-        .retry_for_ms = config->upload.retry_for_ms,
-        .resend_after_ms = config->upload.resend_after_ms,
-        .longest_wait_ms = service_longest_wait(config),
-        .back_lane = config->upload.order != ORDER_OLDEST,
-    };
-}
-
 /* --- the journal's hooks, as in service.c --- */
 
 static void on_committed(void *ctx)
@@ -151,7 +126,7 @@ bool life_start(void)
         return false;
     uv_timer_init(&service->loop, &service->wake);
     service->wake.data = service;
-    struct plan_options options = plan_options_of(service->config);
+    struct plan_options options = service_plan_options(service->config);
     service->plan = plan_new(&options, dice_next());
     service->tables = config_new_tables(service->config);
     service->retirements = retirements_new(service);
@@ -257,7 +232,7 @@ void life_read_configuration(void)
 {
     if (!is_up())
         return;
-    struct plan_options plan = plan_options_of(life.config);
+    struct plan_options plan = service_plan_options(life.config);
     struct plan_event event = {.kind = PLAN_CONFIGURED, .options = &plan};
     service_plan(life.service, &event);
     service_read_token(life.service);

@@ -1,0 +1,27 @@
+/* What the plan goes by, from the configuration. */
+#include "agent/service/internal.h"
+
+int64_t service_longest_wait(const struct config *config)
+{
+    int64_t longest_ms = config->upload.retry_max_ms > config->upload.resend_after_ms
+                             ? config->upload.retry_max_ms
+                             : config->upload.resend_after_ms;
+    for (size_t i = 0; i < config->watch_count; i++) {
+        if (config->watches[i].delay_ms > longest_ms)
+            longest_ms = config->watches[i].delay_ms;
+    }
+    return longest_ms;
+}
+
+struct plan_options service_plan_options(const struct config *config)
+{
+    return (struct plan_options){
+        .concurrency = config->upload.concurrency,
+        .retry_first_ms = config->upload.retry_first_ms,
+        .retry_max_ms = config->upload.retry_max_ms,
+        .retry_for_ms = config->upload.retry_for_ms,
+        .resend_after_ms = config->upload.resend_after_ms,
+        .longest_wait_ms = service_longest_wait(config),
+        .back_lane = config->upload.order != ORDER_OLDEST,
+    };
+}
