@@ -15,6 +15,7 @@
 
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
+#include "agent/base/mutant.h"
 #include "agent/base/when.h"
 #include "agent/plan/endings.h"
 #include "agent/service/internal.h"
@@ -649,7 +650,8 @@ void service_feed_plan(struct service *service)
         for (size_t i = 0; i < n; i++) {
             struct plan_item item;
             struct plan_event event = {.kind = PLAN_READY, .item = &item};
-            if (ledger_plan_item(ledger, recordings[i], service->config->upload.order, &item))
+            if (!mutant("plan-asleep") &&
+                ledger_plan_item(ledger, recordings[i], service->config->upload.order, &item))
                 service_plan(service, &event);
         }
     }

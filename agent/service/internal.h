@@ -22,6 +22,7 @@ struct requests;
 struct retirements;
 struct readback;
 struct lookup;
+struct heartbeat;
 
 /* One folder that is looked at: a watch of the configuration, or a single look of a bulk run. */
 struct folder {
@@ -76,6 +77,7 @@ struct service {
     struct retirements *retirements;
     struct readback *readback;
     struct lookup *lookups;
+    struct heartbeat *heartbeat; /* NULL: `once` */
 
     uv_timer_t wake, status_timer, bulk_timer, end_timer;
     uv_signal_t on_term, on_int, on_hup;

@@ -20,6 +20,7 @@
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
+#include "agent/service/heartbeat.h"
 #include "agent/service/internal.h"
 
 enum { END_LOOK_MS = 10, END_AT_MOST_MS = 4000 };
@@ -244,9 +245,11 @@ static void on_hup(uv_signal_t *handle, int signal)
     (void)signal;
     if (service->stopping)
         return;
+    heartbeat_reloading(service->heartbeat);
     int code = config_load(service->config->file, &config, &problems);
     log_problems(&problems);
     config_problems_clear(&problems);
+    heartbeat_ready(service->heartbeat); /* in force again, the new one or the old */
     if (code != 0) {
         log_event(LOG_ERROR, "reload", "reason",
                   "the configuration has errors: nothing is changed, the old one stays in force",
@@ -287,6 +290,7 @@ static void end_last_parts(struct service *service)
     journal_close(service->journal, service_part_closed, service);
     retirements_close(service->retirements);
     readback_close(service->readback);
+    heartbeat_close(service->heartbeat);
     close_timers(service);
 }
 
@@ -320,6 +324,7 @@ void service_end(struct service *service, int exit_code)
     service->stopping = true;
     service->exit_code = exit_code;
     service->stop_at = (int64_t)uv_now(&service->loop);
+    heartbeat_stopping(service->heartbeat);
     service_plan_simple(service, PLAN_STOP);
     bulk_stop_all(service);
     requests_close(service->requests);
@@ -430,6 +435,7 @@ static int run_loop(struct service *service)
             folder_open_watch(service, &service->config->watches[i]);
         log_event(LOG_INFO, "started", "version", service->options->version, "url",
                   service->config->chorus.url, NULL);
+        service->heartbeat = heartbeat_new(service);
     }
     if (code != 0)
         service_end(service, code);

@@ -14,6 +14,7 @@
 #include "agent/base/json.h"
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
+#include "agent/service/heartbeat.h"
 #include "agent/service/internal.h"
 
 enum { WRITE_EVERY_MS = 1000, FIRST_WRITE_MS = 50, MOST_FILES_NAMED = 200 };
@@ -131,6 +132,7 @@ void service_write_status(struct service *service, bool running)
         log_trouble(LOG_WARNING, "status", "reason", "status.json cannot be written", "path",
                     service->status_path, NULL);
     free(text);
+    heartbeat_tell(service->heartbeat);
 }
 
 static void on_status_timer(uv_timer_t *timer)
