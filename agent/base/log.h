@@ -1,7 +1,9 @@
 /*
- * The log: one line an event on stderr, logfmt or JSON, with stable keys. Values that are names are
- * escaped (bytes_escape); nothing secret is ever passed in. The same trouble again and again is one
- * line, then one a minute with a count. Thread: one.
+ * The log: one line an event on stderr, logfmt or JSON, with stable keys. Where stderr is the
+ * journal, entries with a priority and a field for each key instead (CHORUS_EVENT, CHORUS_PATH,
+ * ...), and the same line as MESSAGE. Values that are names are escaped (bytes_escape); nothing
+ * secret is ever passed in. The same trouble again and again is one line, then one a minute with a
+ * count and the time it began. Thread: one.
  */
 #ifndef CHORUS_BASE_LOG_H
 #define CHORUS_BASE_LOG_H
@@ -17,7 +19,7 @@ void log_configure(enum log_level level, bool json);
 void log_event(enum log_level level, const char *event, ...) __attribute__((sentinel));
 
 /* The same, at most once a minute for each event and first value; the next line bears
- * repeated=COUNT. */
+ * repeated=COUNT and began=TIME. */
 void log_trouble(enum log_level level, const char *event, ...) __attribute__((sentinel));
 
 #endif

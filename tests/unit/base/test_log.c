@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
@@ -14,9 +15,15 @@
 #include "agent/base/log.h"
 #include "agent/base/when.h"
 
-/* The steady clock of these tests; see CMakeLists.txt. */
+/* The clocks of these tests; see CMakeLists.txt. */
 int64_t __wrap_when_steady_ms(void);
+int64_t __wrap_when_now_ms(void);
 static int64_t steady_ms = 1000000;
+
+int64_t __wrap_when_now_ms(void)
+{
+    return INT64_C(1795000000000) + steady_ms;
+}
 
 int64_t __wrap_when_steady_ms(void)
 {
@@ -224,10 +231,27 @@ static void the_same_trouble_is_told_once_a_minute(void **state)
     }
     steady_ms += 10000;
     expect_end(LINE_OF(log_trouble(LOG_WARNING, "held", "reason", "no owner", NULL)),
-               "reason=\"no owner\" repeated=5");
+               "reason=\"no owner\" repeated=5 began=2026-11-18T11:23:20Z");
     steady_ms += 60000;
     expect_end(LINE_OF(log_trouble(LOG_WARNING, "held", "reason", "no owner", NULL)),
                "reason=\"no owner\"");
+}
+
+/* It was over for an hour: what comes then began then. */
+static void a_trouble_that_was_over_begins_anew(void **state)
+{
+    (void)state;
+    log_configure(LOG_INFO, false);
+    LINE_OF(log_trouble(LOG_WARNING, "again", "reason", "a", NULL));
+    LINE_OF(log_trouble(LOG_WARNING, "again", "reason", "a", NULL));
+    steady_ms += 3600000;
+    expect_end(LINE_OF(log_trouble(LOG_WARNING, "again", "reason", "a", NULL)), "reason=a");
+    LINE_OF(log_trouble(LOG_WARNING, "again", "reason", "a", NULL));
+    char began[64], time[WHEN_TEXT];
+    when_rfc3339(__wrap_when_now_ms(), time);
+    snprintf(began, sizeof began, "repeated=1 began=%s", time);
+    steady_ms += 60000;
+    expect_end(LINE_OF(log_trouble(LOG_WARNING, "again", "reason", "a", NULL)), began);
 }
 
 static void other_trouble_is_told_at_once(void **state)
@@ -262,6 +286,61 @@ static void a_thousand_troubles_take_no_more_room(void **state)
     assert_string_equal(LINE_OF(log_trouble(LOG_WARNING, "many", "r", "number-999", NULL)), "");
 }
 
+/* --- the journal */
+
+bool __wrap_systemd_takes_fields(void);
+bool __wrap_systemd_send_fields(const struct iovec *fields, int count);
+static bool is_journal, refuses;
+static char sent[20000];
+
+bool __wrap_systemd_takes_fields(void)
+{
+    return is_journal;
+}
+
+bool __wrap_systemd_send_fields(const struct iovec *fields, int count)
+{
+    size_t length = 0;
+    for (int i = 0; i < count; i++)
+        length += (size_t)snprintf(sent + length, sizeof sent - length, "%.*s|",
+                                   (int)fields[i].iov_len, (const char *)fields[i].iov_base);
+    return !refuses;
+}
+
+static void the_journal_gets_fields_and_a_priority(void **state)
+{
+    static const char *const priorities[] = {"3", "4", "6", "7"};
+    (void)state;
+    is_journal = true;
+    log_configure(LOG_DEBUG, false);
+    for (int i = 0; i < 4; i++) {
+        char wanted[300];
+        assert_string_equal(LINE_OF(log_event((enum log_level)i, "held", "path", "/a b.wav",
+                                              "to-do", "mend\nit", "none", NULL, NULL)),
+                            "");
+        snprintf(wanted, sizeof wanted,
+                 "CHORUS_EVENT=held|CHORUS_PATH=/a b.wav|CHORUS_TO_DO=mend\\x0ait|PRIORITY=%s|"
+                 "SYSLOG_IDENTIFIER=chorus-agent|MESSAGE=event=held path=\"/a b.wav\" "
+                 "to-do=mend\\x0ait|",
+                 priorities[i]);
+        assert_string_equal(sent, wanted);
+    }
+    log_configure(LOG_INFO, true);
+    assert_string_equal(LINE_OF(log_event(LOG_INFO, "e", "k", "v", NULL)), "");
+    expect_end(sent, "|MESSAGE={\"event\":\"e\",\"k\":\"v\"}|");
+    is_journal = false;
+}
+
+/* What the journal does not take stands on stderr. */
+static void nothing_is_lost_where_the_journal_refuses(void **state)
+{
+    (void)state;
+    is_journal = refuses = true;
+    log_configure(LOG_INFO, false);
+    assert_string_equal(LINE_OF(log_event(LOG_INFO, "e", "k", "v", NULL)), "event=e k=v");
+    is_journal = refuses = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,8 +354,11 @@ int main(void)
         cmocka_unit_test(a_monstrous_value_is_cut),
         cmocka_unit_test(what_is_cut_keeps_its_beginning),
         cmocka_unit_test(the_same_trouble_is_told_once_a_minute),
+        cmocka_unit_test(a_trouble_that_was_over_begins_anew),
         cmocka_unit_test(other_trouble_is_told_at_once),
         cmocka_unit_test(a_thousand_troubles_take_no_more_room),
+        cmocka_unit_test(the_journal_gets_fields_and_a_priority),
+        cmocka_unit_test(nothing_is_lost_where_the_journal_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
