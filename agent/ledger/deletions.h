@@ -61,10 +61,14 @@ void ledger_request_add(struct ledger *ledger, int64_t request, const struct req
 void ledger_request_read_whole(struct ledger *ledger, int64_t request);
 /* Open requests (not REPORTED, not REFUSED) above `after`, in order. false: no more. A read. */
 bool ledger_request_next(struct ledger *ledger, int64_t after, struct ledger_request *request);
-/* Resolves up to `most` further lines into findings. Returns how many lines were left to do before:
- * 0: all are done. */
-size_t ledger_request_resolve(struct ledger *ledger, int64_t request, size_t most, int64_t now_ms);
-/* Distinct recordings, plus ids that the ledger does not know; and lines that are bad. A read. */
+/* A file at this absolute path is settling or being hashed, so the ledger does not know it yet: if
+ * a line names it (path, name, glob) it is blocked: once it has a checksum it is deleted, never
+ * uploaded. Called for every such file before the lines are resolved. */
+void ledger_request_in_work(struct ledger *ledger, int64_t request, const char *path);
+/* Resolves up to `most` further lines into findings. Returns how many it did; 0: all are done. */
+size_t ledger_request_resolve(struct ledger *ledger, int64_t request, size_t most);
+/* Distinct recordings, plus ids that the ledger does not know, plus files without a checksum yet;
+ * and lines that are bad. A read. */
 void ledger_request_extent(struct ledger *ledger, int64_t request, int64_t *matched, int64_t *bad);
 /* The guards let it pass: on to `marking`. A dry run goes to `at work` at once, all its findings
  * being OUTCOME_DRY_RUN. */
@@ -72,18 +76,18 @@ void ledger_request_accept(struct ledger *ledger, int64_t request, int64_t now_m
 void ledger_request_refuse(struct ledger *ledger, int64_t request, const char *why, int64_t now_ms);
 
 /* Tombstones that the next slice of marking sets: the service appends them to the file
- * `tombstones` and fsyncs it before it lets the slice be marked. Up to `most` of them; a read. */
+ * `tombstones` and fsyncs it before it lets the slice be marked. `tombstones` has room for four of
+ * each finding of the slice. Returns how many there are; a read. */
 struct ledger_tombstone {
     bool is_call;     /* hash of a call key, else a checksum */
     uint8_t hash[32]; /* SHA-256 of the content, or of the call key */
 };
-size_t ledger_request_tombstones(struct ledger *ledger, int64_t request, size_t most_recordings,
-                                 struct ledger_tombstone *tombstones, size_t room);
-/* Marks the recordings of the next `most_recordings` findings: tombstones, states (`deleting`, or
- * `deleted` where nothing can have left), erasures, audit. `recordings` (room for most_recordings)
- * gets those that the plan has to drop. Returns how many findings were left to do before; 0: all
- * are marked, and it is `at work`. */
-size_t ledger_request_mark(struct ledger *ledger, int64_t request, size_t most_recordings,
+size_t ledger_request_tombstones(struct ledger *ledger, int64_t request, size_t most_findings,
+                                 struct ledger_tombstone *tombstones);
+/* Marks the next findings, at most `most_findings`: tombstones, states (`deleting`, or `deleted`
+ * where nothing can have left), erasures, audit. `recordings` (room for as many) gets those that
+ * the plan has to drop. Returns how many were done; 0: all are marked, and it is `at work`. */
+size_t ledger_request_mark(struct ledger *ledger, int64_t request, size_t most_findings,
                            int64_t *recordings, size_t *recording_count, int64_t now_ms);
 
 /* One row of the result. */
@@ -109,6 +113,8 @@ size_t ledger_request_findings(struct ledger *ledger, int64_t request,
 bool ledger_request_is_reportable(struct ledger *ledger, int64_t request,
                                   const struct erasure_options *options, int64_t now_ms,
                                   int64_t *next_ms);
+/* Whether no local copy that it is to remove, and may by now, waits to be removed. A read. */
+bool ledger_request_local_is_done(struct ledger *ledger, int64_t request);
 /* The result gets this place: durable before the file is renamed, so that it is written once. */
 void ledger_request_place(struct ledger *ledger, int64_t request, const char *placed_as);
 /* It stands there: REPORTED or REFUSED. */
@@ -161,6 +167,11 @@ void ledger_local_copy_done(struct ledger *ledger, int64_t path_id, bool remains
  * or with generation > 0 the lifting of one. */
 void ledger_tombstone_restore(struct ledger *ledger, const struct ledger_tombstone *tombstone,
                               int generation);
+/* Tombstones that stand in the ledger alone, as those of files that were blocked by their path: to
+ * be appended to the file after the commit, and then told so. */
+size_t ledger_tombstones_unfiled(struct ledger *ledger, struct ledger_tombstone *tombstones,
+                                 size_t most);
+void ledger_tombstone_filed(struct ledger *ledger, const struct ledger_tombstone *tombstone);
 /* Whether a deletion blocks this content or call (call_key may be NULL). A read. */
 bool ledger_is_blocked(struct ledger *ledger, const uint8_t sha256[32], const char *call_key);
 /* The generation of the meeting id of this content: 1, or more after its deletion was lifted. A
@@ -174,6 +185,10 @@ size_t ledger_undelete_lifts(struct ledger *ledger, int64_t recording,
 /* Lifts them: queued again (resolved anew before it leaves) with the new generation; audited. 0,
  * -ENOENT, or -EEXIST (not deleted). */
 int ledger_undelete(struct ledger *ledger, int64_t recording, int64_t now_ms);
+
+/* The details of what was deleted are wiped after a time, also its path: where this one was, it
+ * gets its path back, so that `retry --undelete` finds it. */
+void ledger_unwipe_path(struct ledger *ledger, const char *path);
 
 /* --- the audit --- */
 
@@ -197,8 +212,8 @@ int64_t ledger_audit_verify(struct ledger *ledger, int64_t *rows, char head[65],
 /* --- forgetting --- */
 
 /* Wipes path, name, owner, fields and what told them (stories, findings, lines, audit details) of
- * up to `most` recordings whose last proof is older than `before_ms`. Returns how many were wiped.
- * *next_ms: the time of the last proof of the oldest that is left, 0: none. */
+ * up to `most` recordings and requests whose last proof is older than `before_ms`. Returns how many
+ * were wiped. *next_ms: the time of the last proof of the oldest that is left, 0: none. */
 size_t ledger_wipe_details(struct ledger *ledger, int64_t before_ms, size_t most, int64_t *next_ms);
 /* After that commit: also out of the WAL and of free pages. 0 or negative errno. */
 int ledger_scrub(struct ledger *ledger);
