@@ -19,10 +19,11 @@ enum {
 enum target_kind {
     TARGET_BAD = 0, /* `problem` says what is wrong with the line */
     TARGET_PATH,
-    TARGET_GLOB,
+    TARGET_GLOB, /* as names_match, but case is obeyed: what was written as an escape has a
+                    backslash before it where it would mean more; begins with / */
     TARGET_NAME,
-    TARGET_SHA256,
-    TARGET_ENGAGEMENT, /* `value` is the bare id, also where a link was given */
+    TARGET_SHA256,     /* `value` is 64 digits in lower case */
+    TARGET_ENGAGEMENT, /* `value` is the bare id, as it was written, also where a link was given */
     TARGET_PHONE,      /* `value` is digits only */
     TARGET_FIELD,      /* `value` is NAME=VALUE */
 };
@@ -31,7 +32,8 @@ enum target_kind {
 struct request_line {
     unsigned line;
     enum target_kind kind;
-    const char *text;    /* the line as it was written; shown in the result (escaped) */
+    const char *text;    /* the line as it was written (its beginning, where it is longer than
+                            allowed); shown in the result (escaped) */
     const char *value;   /* bytes, escapes undone, ended by NUL (a value with NUL is bad) */
     const char *problem; /* TARGET_BAD only; else NULL */
 };
@@ -42,7 +44,7 @@ struct request_facts {
     int64_t from_ms, to_ms; /* local midnight of `@from`, and of the day after `@to`; 0: none */
     bool local, force, dry_run;
     int64_t expect;      /* -1: not given */
-    size_t targets, bad; /* lines */
+    size_t targets, bad; /* good lines, and bad ones */
 };
 
 struct request_reader;
@@ -52,7 +54,8 @@ typedef void (*request_each)(void *ctx, const struct request_line *line);
 struct request_reader *request_reader_new(request_each each, void *ctx);
 void request_reader_feed(struct request_reader *reader, const void *bytes, size_t n);
 /* The end of the file. NULL: it may be carried out; else why it is refused whole (new string), with
- * the line where there is one. *facts (request_facts_clear) is filled in both cases. */
+ * the line where there is one; lines that were told before mean nothing then. *facts
+ * (request_facts_clear) is filled in both cases. */
 char *request_reader_end(struct request_reader *reader, struct request_facts *facts);
 void request_reader_free(struct request_reader *reader);
 void request_facts_clear(struct request_facts *facts);
