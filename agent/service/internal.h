@@ -213,6 +213,15 @@ void readback_close(struct readback *readback);
 void lookup_begin(struct service *service, int64_t recording);
 void lookups_abort(struct service *service);
 
+/* --- deletions.c: what becomes of a control file --- */
+
+struct control_file; /* agent/control/inbox.h */
+/* Takes over a control file that has settled: it may be carried out, or its `refusal` says why it
+ * is refused whole. Its lines are read from its descriptor in slices (request_reader), so that
+ * memory stays flat; then it is freed (control_file_free), and the next one comes. Never called
+ * while the service is stopping. */
+void deletions_take(struct service *service, struct control_file *file);
+
 /* --- plan_options.c --- */
 
 /* The longest that this configuration makes a recording wait. */
