@@ -47,9 +47,10 @@ struct erasure {
                                      being asked after confirm_for */
     char engagement_id[ERASURE_ID]; /* "": not known */
     bool force;                     /* by the conversation, with force_delete */
-    bool alone;                     /* its batch was refused: a request of its own */
-    bool may_be_sent;               /* a DELETE left and its answer was lost */
-    bool read_before;               /* the read before the DELETE was answered */
+    bool alone;       /* a request of its own: its batch was refused, or it was not seen
+                         before, and then an answer would prove nothing of others */
+    bool may_be_sent; /* a DELETE left and its answer was lost */
+    bool read_before; /* the read before the DELETE was answered */
     int64_t begun_ms, uploaded_ms, due_ms;
     int64_t visible_ms, sent_ms, accepted_ms, gone_ms;
     int status; /* HTTP, of the last answer to a DELETE; 0: none */
@@ -63,7 +64,8 @@ enum erasure_event_kind {
     ERASURE_AMBIGUOUS, /* more than one fits: `said` lists them */
     ERASURE_READ,      /* Chorus answered a read by id: `visible` or not */
     ERASURE_ANSWERED,  /* to a DELETE: `status`, `batch`, `said`; 0: no answer, it may have left */
-    ERASURE_NO_ANSWER, /* a read or look-up could not be done to its end: again later */
+    ERASURE_NO_ANSWER, /* a read or look-up could not be done to its end, or a DELETE never left:
+                          again later */
 };
 struct erasure_event {
     enum erasure_event_kind kind;
