@@ -17,7 +17,12 @@ static const struct command commands[] = {
      command_once},
     {"check", "[--online]", "read the configuration, report every error, check folders",
      "  --online        also prove the token and the owners against Chorus\n", command_check},
-    {"explain", "PATH...", "what would happen to a file and why, and its story so far", "",
+    {"explain", "[--names FILE] [--dir PATH] [--watch NAME] [--json] [PATH...]",
+     "what would happen to a file and why, and its story so far",
+     "  --names FILE    a line for each name in FILE (- for stdin), judged by the names alone\n"
+     "  --dir PATH      a line for each file below PATH, looked at as well\n"
+     "  --watch NAME    whose rules are tried for names and trees that are below no watch\n"
+     "  --json          with --names and --dir: one JSON object a line, the counts on stderr\n",
      command_explain},
     {"status", "[--json] [--check [--waiting AGE] [--held AGE]]",
      "counts, what is in flight, watches, errors",

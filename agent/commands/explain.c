@@ -2,6 +2,7 @@
  * neither service nor network. */
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,17 +13,10 @@
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
-#include "agent/commands/command.h"
+#include "agent/commands/explain.h"
 #include "agent/service/watch_options.h"
 #include "watcher/digest.h"
 #include "watcher/watcher.h"
-
-struct explaining {
-    const struct config *config;
-    const struct table_set *tables;
-    struct ledger *ledger; /* NULL: there is none yet */
-    char host[64];
-};
 
 static void line(const char *label, const char *text)
 {
@@ -70,16 +64,23 @@ struct file {
     const char *would_skip; /* static, NULL: not */
 };
 
+const char *explain_would_skip(const struct watch_config *watch,
+                               const struct watch_finding *finding)
+{
+    if (finding->media == WATCH_EMPTY)
+        return "empty: nothing was recorded";
+    if (finding->media == WATCH_UNSUPPORTED)
+        return "a format that Chorus does not take";
+    if (finding->identity.size < watch->min_size)
+        return "smaller than min_size";
+    return NULL;
+}
+
 static void explain_finding(const struct watch_config *watch, const struct watch_finding *finding,
                             struct file *file)
 {
     file->identity = finding->identity;
-    if (finding->media == WATCH_EMPTY)
-        file->would_skip = "empty: nothing was recorded";
-    else if (finding->media == WATCH_UNSUPPORTED)
-        file->would_skip = "a format that Chorus does not take";
-    else if (finding->identity.size < watch->min_size)
-        file->would_skip = "smaller than min_size";
+    file->would_skip = explain_would_skip(watch, finding);
     if (finding->media == WATCH_UNSUPPORTED)
         line("format", finding->media_name);
 }
@@ -296,7 +297,18 @@ static struct table_set *load_tables(const struct config *config)
     return tables;
 }
 
-static int explain_all(const struct invocation *invocation, const struct config *config)
+static int explain_paths(const struct explaining *explaining, char **paths, size_t count)
+{
+    int code = 0;
+    for (size_t i = 0; i < count; i++) {
+        int one = explain_path(explaining, paths[i]);
+        code = one != 0 ? one : code;
+    }
+    return code;
+}
+
+static int explain_all(const struct invocation *invocation, const struct config *config,
+                       const struct explain_many *many)
 {
     struct explaining explaining = {.config = config};
     size_t count;
@@ -308,28 +320,55 @@ static int explain_all(const struct invocation *invocation, const struct config 
     explaining.tables = tables;
     if (gethostname(explaining.host, sizeof explaining.host - 1) == 0)
         explaining.host[strcspn(explaining.host, ".")] = '\0';
-    char **paths = command_absolute_paths(invocation, 1, &count);
-    for (size_t i = 0; i < count; i++) {
-        int one = explain_path(&explaining, paths[i]);
-        code = one != 0 ? one : code;
-    }
+    char **paths = command_absolute_paths(invocation, optind, &count);
+    code = explain_paths(&explaining, paths, count);
     command_free_paths(paths, count);
+    if (many->names != NULL || many->dir != NULL) {
+        int more = explain_many(&explaining, many);
+        code = more != 0 ? more : code;
+    }
     table_set_free(tables);
     ledger_close(explaining.ledger);
     return code;
 }
 
+static bool read_options(const struct invocation *invocation, struct explain_many *many)
+{
+    static const struct option options[] = {{"names", required_argument, NULL, 'n'},
+                                            {"dir", required_argument, NULL, 'd'},
+                                            {"watch", required_argument, NULL, 'w'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {0}};
+    int option;
+    while ((option = getopt_long(invocation->argc, invocation->argv, "", options, NULL)) != -1) {
+        if (option == 'n')
+            many->names = optarg;
+        else if (option == 'd')
+            many->dir = optarg;
+        else if (option == 'w')
+            many->watch = optarg;
+        else if (option == 'j')
+            many->json = true;
+        else
+            return false;
+    }
+    return true;
+}
+
 int command_explain(const struct invocation *invocation)
 {
     struct config *config;
-    if (invocation->argc < 2)
-        return command_usage(invocation, "say which PATH");
+    struct explain_many many = {0};
+    if (!read_options(invocation, &many))
+        return command_usage(invocation, "unknown option");
+    if (optind == invocation->argc && many.names == NULL && many.dir == NULL)
+        return command_usage(invocation, "say which PATH, or --names FILE, or --dir PATH");
     int code = command_load_config(invocation, CONFIG_TO_LOOK, &config);
     if (code != 0)
         return code;
     code = command_enter_state_dir(config, false);
     if (code == 0)
-        code = explain_all(invocation, config);
+        code = explain_all(invocation, config, &many);
     config_free(config);
     return code;
 }

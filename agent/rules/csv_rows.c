@@ -161,7 +161,7 @@ static size_t read_row(struct reading *reading, const char *s, size_t n, int *li
     }
     line_length(s, n, &whole);
     if (whole)
-        reading->callbacks->bad(reading->ctx, *line, why);
+        reading->callbacks->torn(reading->ctx, *line, why);
     else
         reading->callbacks->cut(reading->ctx, *line);
     reset_parser(reading);

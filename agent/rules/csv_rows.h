@@ -13,6 +13,8 @@ struct csv_rows_callbacks {
     void (*row)(void *ctx, int line, const char *key, const char *value);
     /* A row that is not used, and why. */
     void (*bad)(void *ctx, int line, const char *why);
+    /* The same where a quote is wrong, so that what was meant behind it is a guess. */
+    void (*torn)(void *ctx, int line, const char *why);
     /* The last row, if it has no line end. */
     void (*cut)(void *ctx, int line);
 };

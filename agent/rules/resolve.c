@@ -12,9 +12,9 @@
 #include "agent/rules/fields.h"
 #include "agent/rules/rule_set.h"
 
-/* Characters of a name as sent: more than any list shows, and short enough for every field of a
+/* Characters of a value as sent: more than any list shows, and short enough for every field of a
  * form. */
-enum { NAME_MAX_CHARACTERS = 250 };
+enum { SENT_MAX_CHARACTERS = 250 };
 
 struct resolving {
     const struct rule_set *set;
@@ -153,8 +153,9 @@ static void resolve_owner(struct resolving *resolving)
     expansion_clear(&expansion);
 }
 
-/* Ends an escaped text behind so many characters; \xHH is not cut in two. */
-static void cut_escaped(char *text, size_t max)
+/* Ends an escaped text behind so many characters; \xHH is not cut in two. Whether there was more.
+ */
+static bool cut_escaped(char *text, size_t max)
 {
     size_t characters = 0;
     while (*text != '\0') {
@@ -163,10 +164,20 @@ static void cut_escaped(char *text, size_t max)
         characters += escape ? 4 : 1;
         if (characters > max) {
             *text = '\0';
-            return;
+            return true;
         }
         text += length;
     }
+    return false;
+}
+
+/* Whether an escaped text is longer than what is sent. */
+static bool is_too_long(const char *escaped)
+{
+    char *copy = mem_string(escaped);
+    bool longer = copy != NULL && cut_escaped(copy, SENT_MAX_CHARACTERS);
+    free(copy);
+    return longer;
 }
 
 static void resolve_name(struct resolving *resolving)
@@ -180,8 +191,10 @@ static void resolve_name(struct resolving *resolving)
         hold(resolving, mem_printf("the name came out empty (%s, name)", resolving->rule->called));
     } else {
         resolving->resolution->name = bytes_escape(expansion.text);
-        cut_escaped(resolving->resolution->name, NAME_MAX_CHARACTERS);
-        trace(resolving, "name: %s", resolving->resolution->name);
+        resolving->resolution->name_cut =
+            cut_escaped(resolving->resolution->name, SENT_MAX_CHARACTERS);
+        trace(resolving, "name: %s%s", resolving->resolution->name,
+              resolving->resolution->name_cut ? " (cut: it was longer than 250 characters)" : "");
     }
     expansion_clear(&expansion);
 }
@@ -216,6 +229,9 @@ static void resolve_meeting_id(struct resolving *resolving)
     } else {
         char *meeting_id = escaped_or_null(expansion.text);
         resolving->resolution->meeting_id = meeting_id;
+        if (is_too_long(meeting_id)) /* cut, two of them could be one */
+            hold(resolving,
+                 mem_printf("it is longer than 250 characters (%s, meeting_id)", rule->called));
         trace(resolving, "meeting_id: %s (%s)", meeting_id != NULL ? meeting_id : "none",
               kind_in_words(rule->key_kind));
     }
@@ -248,6 +264,10 @@ static void resolve_crm(struct resolving *resolving, enum shared_slot slot, char
         trace(resolving, "%s: left out, %s", rule_slot_name(slot), expansion.missing);
     else
         *value = escaped_or_null(expansion.text);
+    if (is_too_long(*value)) { /* the first part of an id is another id */
+        trace(resolving, "%s: left out, it is longer than 250 characters", rule_slot_name(slot));
+        mem_replace(value, NULL);
+    }
     if (*value != NULL)
         trace(resolving, "%s: %s", rule_slot_name(slot), *value);
     expansion_clear(&expansion);

@@ -69,6 +69,7 @@ struct resolution {
     char *reason; /* in words, for SKIP and HELD */
     bool doubt;   /* HELD for the caller's own reason: only a person's `retry` releases it */
     enum key_kind key_kind;
+    bool name_cut; /* it was longer than what is sent */
     /* As sent: escaped, valid UTF-8. owner is a valid e-mail address and name is not empty when
      * RESOLVED. The others are NULL when empty. */
     char *owner, *name, *meeting_id, *crm_account_id, *crm_opportunity_id;

@@ -89,6 +89,24 @@ const char *table_set_path(const struct table_set *tables, size_t index)
     return tables->tables[index].path;
 }
 
+void table_set_inherit(struct table_set *tables, struct table_set *from)
+{
+    for (size_t i = 0; i < tables->count; i++) {
+        struct table *table = &tables->tables[i];
+        int index = table_set_find(from, table->name);
+        struct table *old = index >= 0 ? &from->tables[index] : NULL;
+        if (old == NULL || strcmp(old->path, table->path) != 0)
+            continue;
+        struct table empty = {.name = old->name, .path = old->path};
+        char *name = table->name, *path = table->path;
+        clear_version(table);
+        *table = *old;
+        table->name = name;
+        table->path = path;
+        *old = empty;
+    }
+}
+
 int table_set_find(const struct table_set *tables, const char *name)
 {
     for (size_t i = 0; i < tables->count; i++) {
@@ -182,9 +200,10 @@ uint64_t table_set_digest(const struct table_set *tables)
 /* One load: the new version and what was noticed. */
 struct loading {
     struct table *fresh;
+    bool replaces; /* a version is in force already */
     table_tell tell;
     void *ctx;
-    size_t bad, disagreeing;
+    size_t bad, torn, disagreeing;
 };
 
 __attribute__((format(printf, 2, 3))) static void tell(const struct loading *loading,
@@ -264,6 +283,13 @@ static void take_bad(void *ctx, int line, const char *why)
         tell(loading, "line %d: %s; this row is not used", line, why);
 }
 
+static void take_torn(void *ctx, int line, const char *why)
+{
+    struct loading *loading = ctx;
+    loading->torn++;
+    take_bad(ctx, line, why);
+}
+
 static void take_cut(void *ctx, int line)
 {
     const struct loading *loading = ctx;
@@ -271,9 +297,18 @@ static void take_cut(void *ctx, int line)
          line);
 }
 
+/* A version that is torn, or mostly rows that cannot be used, does not take the place of a good
+ * one; where there is none, what is good in it is better than nothing. */
+static bool is_broken(const struct loading *loading)
+{
+    if (loading->bad > 0 && loading->fresh->count == 0)
+        return true;
+    return loading->replaces && (loading->torn > 0 || loading->bad > loading->fresh->count);
+}
+
 static int parse(struct loading *loading, const char *bytes, size_t n)
 {
-    static const struct csv_rows_callbacks callbacks = {take_row, take_bad, take_cut};
+    static const struct csv_rows_callbacks callbacks = {take_row, take_bad, take_torn, take_cut};
     const char *zero = memchr(bytes, '\0', n);
     if (zero != NULL) {
         int line = 1;
@@ -288,7 +323,7 @@ static int parse(struct loading *loading, const char *bytes, size_t n)
         tell(loading, "%zu rows in all are not used", loading->bad);
     if (loading->disagreeing > TOLD_MAX)
         tell(loading, "%zu rows in all disagree with an earlier one", loading->disagreeing);
-    return loading->bad > 0 && loading->fresh->count == 0 ? -EINVAL : 0;
+    return is_broken(loading) ? -EINVAL : 0;
 }
 
 /* Reads one version into `fresh`; what it holds on an error is to be cleared as well. */
@@ -313,7 +348,8 @@ int table_set_load(struct table_set *tables, size_t index, table_tell tell_it, v
 {
     struct table *table = &tables->tables[index];
     struct table fresh = {.name = table->name, .path = table->path, .loaded = true};
-    struct loading loading = {.fresh = &fresh, .tell = tell_it, .ctx = ctx};
+    struct loading loading = {
+        .fresh = &fresh, .replaces = table->loaded, .tell = tell_it, .ctx = ctx};
     int status = read_version(&loading, table->path);
     if (status != 0) {
         clear_version(&fresh);

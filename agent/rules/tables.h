@@ -28,9 +28,13 @@ int table_set_find(const struct table_set *tables, const char *name);
  * number; `tell` may be NULL. */
 typedef void (*table_tell)(void *ctx, const char *text);
 
+/* Takes over what is in force in `from` for tables of the same name and file; there they are empty
+ * then. */
+void table_set_inherit(struct table_set *tables, struct table_set *from);
+
 /* Reads the file of table `index` and, if it can be used, puts it in force. 0, or negative errno
- * (-EINVAL: not a table at all, -EFBIG: over 256 MiB, the words of both are told), the old one then
- * stays. Blocks. */
+ * (-EINVAL: not a table at all, or one that is torn or mostly bad rows while a version is in force;
+ * -EFBIG: over 256 MiB; the words of both are told), the old one then stays. Blocks. */
 int table_set_load(struct table_set *tables, size_t index, table_tell tell, void *ctx);
 
 /* The value, or NULL. `line` (may be NULL) gets the row's line. Valid until the next load. */

@@ -23,7 +23,7 @@ struct intake {
     uint8_t sha256[32];
     bool zeros;
     enum skip_kind skip;
-    char *rule, *reason;
+    char *rule, *reason, *cut_name;
     bool known; /* dealt with before, by another look */
 };
 
@@ -40,6 +40,7 @@ static void intake_free(void *ctx)
     free(intake->relative);
     free(intake->rule);
     free(intake->reason);
+    free(intake->cut_name);
     free(intake);
     folder_step_over(folder);
 }
@@ -323,6 +324,7 @@ static void apply_admit(void *ctx, struct ledger *ledger)
     ledger_resolve(ledger, admission.recording, admission.path, &resolution,
                    owner != NULL ? LEDGER_OWNER_GIVEN : service->digest,
                    service_not_before(watch, &intake->identity), now_ms);
+    mem_replace(&intake->cut_name, resolution.name_cut ? mem_string(resolution.name) : NULL);
     mem_replace(&intake->reason,
                 resolution.outcome == RESOLVED_HELD ? mem_string(resolution.reason) : NULL);
     resolution_clear(&resolution);
@@ -332,6 +334,9 @@ static void admit_done(void *ctx)
 {
     struct intake *intake = ctx;
     struct folder *folder = intake->folder;
+    if (intake->cut_name != NULL)
+        log_event(LOG_WARNING, "name-cut", "path", intake->path, "name", intake->cut_name, "reason",
+                  "the name was longer than the 250 characters that are sent", NULL);
     if (intake->reason != NULL) {
         log_trouble(LOG_WARNING, "held", "reason", intake->reason, "path", intake->path, NULL);
         service_note_error(folder->service, intake->path, intake->reason);

@@ -220,6 +220,7 @@ static void take_configuration(struct service *service, struct config *config)
     struct table_set *tables = service->tables;
     service->config = config;
     service->tables = config_new_tables(config);
+    table_set_inherit(service->tables, tables);
     table_set_free(tables);
     log_configure(config->log_level, config->log_json);
 

@@ -21,6 +21,7 @@ struct side_file {
     bool there;
     struct file_identity looked;
     int64_t changed_ms; /* steady: when it last changed; 0: it is read */
+    char *told;         /* the first thing said of the version being read */
 };
 
 struct folder_event {
@@ -43,8 +44,21 @@ static void look_soon(struct side_files *files, uint64_t after_ms);
 
 static void told(void *ctx, const char *text)
 {
-    const struct side_file *file = ctx;
+    struct side_file *file = ctx;
+    if (file->told == NULL)
+        file->told = mem_string(text);
     log_event(LOG_WARNING, "table", "path", file->path, "reason", text, NULL);
+}
+
+/* A new version that cannot be used. */
+static void tell_refused(struct service *service, const struct side_file *file, int error)
+{
+    char *reason =
+        mem_printf("this version cannot be used (%s); what was read before stays in force",
+                   file->told != NULL ? file->told : strerror(-error));
+    log_event(LOG_ERROR, "table", "path", file->path, "reason", reason, NULL);
+    service_note_error(service, file->path, reason);
+    free(reason);
 }
 
 static void load(struct side_files *files, struct side_file *file)
@@ -55,11 +69,10 @@ static void load(struct side_files *files, struct side_file *file)
         service_read_token(service);
         return;
     }
+    mem_replace(&file->told, NULL);
     int error = table_set_load(service->tables, (size_t)file->table, told, file);
     if (error != 0) {
-        log_event(LOG_ERROR, "table", "path", file->path, "reason",
-                  "it cannot be used; what was read before stays in force", NULL);
-        service_note_error(service, file->path, "table cannot be used");
+        tell_refused(service, file, error);
         return;
     }
     log_event(LOG_INFO, "table", "path", file->path, "reason", "read", NULL);
@@ -173,8 +186,10 @@ static void drop_all(struct side_files *files)
 {
     for (size_t i = 0; i < files->event_count; i++)
         uv_close((uv_handle_t *)&files->events[i]->handle, on_event_closed);
-    for (size_t i = 0; i < files->count; i++)
+    for (size_t i = 0; i < files->count; i++) {
         free(files->items[i].path);
+        free(files->items[i].told);
+    }
     free(files->events);
     free(files->items);
     files->events = NULL;

@@ -94,7 +94,7 @@ static char *put_quoted(char *to, const char *text)
 
 static void bring_back(const char *key, const char *value)
 {
-    static const struct csv_rows_callbacks callbacks = {take_row, take_bad, take_cut};
+    static const struct csv_rows_callbacks callbacks = {take_row, take_bad, take_bad, take_cut};
     static const char begin[] = "# key,value\n";
     if (*key == '\0')
         return;

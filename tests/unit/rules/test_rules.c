@@ -543,6 +543,30 @@ static void every_error_is_told_with_its_line(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
+static const char fifty[] = "0123456789abcdefghijklmnopqrstuvwxyz.0123456789-ABC";
+
+static void what_is_too_long_is_cut_or_held_and_told(void **state)
+{
+    struct fixture *fixture = *state;
+    char *name = mem_printf("%s%s%s%s%.48s\xc3\xa4\xc3\xb6", fifty, fifty, fifty, fifty, fifty);
+    char *id = mem_printf("{stem}%s%s%s%s%s%s", fifty, fifty, fifty, fifty, fifty, fifty);
+    assert_true(compile_one(
+        fixture,
+        (struct rule_source){.owner = "team@example.com", .name = name, .crm_account_id = id}));
+    const struct resolution *found = resolve(fixture, "call.wav");
+    assert_int_equal(found->outcome, RESOLVED);
+    assert_true(found->name_cut);
+    assert_int_equal(strlen(found->name), strlen(name) > 250 ? 250 : 0);
+    assert_non_null(strstr(fixture->heard, "(cut: it was longer than 250 characters)"));
+    assert_null(found->crm_account_id);
+    assert_non_null(strstr(fixture->heard, "crm_account_id: left out"));
+    assert_true(
+        compile_one(fixture, (struct rule_source){.owner = "team@example.com", .meeting_id = id}));
+    expect_held(fixture, "call.wav", "it is longer than 250 characters (rule 1, meeting_id)");
+    free(name);
+    free(id);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -564,6 +588,7 @@ int main(void)
         TEST(a_group_that_stands_twice_is_one),
         TEST(a_pattern_that_costs_too_much_holds_one_recording),
         TEST(every_error_is_told_with_its_line),
+        TEST(what_is_too_long_is_cut_or_held_and_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

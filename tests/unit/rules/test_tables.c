@@ -200,16 +200,45 @@ static void bad_rows_cost_themselves_only(void **state)
     expect_told(fixture, "line 4: the key is empty");
     assert_int_equal(table_set_rows(fixture->tables, 0), 2);
     expect(fixture, "d", "d@a.de");
+}
 
+static void a_wrong_quote_costs_its_row_only_where_there_is_no_older_version(void **state)
+{
+    struct fixture *fixture = *state;
     assert_int_equal(load(fixture, "a,x@a.de\n\"b,y@a.de\nc,z@a.de\n\"d\",w@a.de\ne,e@a.de\n"), 0);
     expect_told(fixture, "line 2: a quote");
     assert_null(strstr(fixture->told, "line 3"));
     assert_int_equal(table_set_rows(fixture->tables, 0), 4);
     expect(fixture, "c", "z@a.de");
 
-    assert_int_equal(load(fixture, "a\"b,x@a.de\nc,y@a.de\n"), 0);
-    expect_told(fixture, "line 1: a quote inside a field");
-    expect(fixture, "c", "y@a.de");
+    assert_int_equal(load(fixture, "c,changed@a.de\na\"b,x@a.de\n"), -EINVAL);
+    expect_told(fixture, "line 2: a quote inside a field");
+    expect(fixture, "c", "z@a.de");
+}
+
+static void a_version_of_mostly_bad_rows_leaves_the_old_one_in_force(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(load(fixture, "a,x@a.de\nb,b@a.de\n"), 0);
+    assert_int_equal(load(fixture, "a,y@a.de\nERROR 1045\n"), 0);
+    expect(fixture, "a", "y@a.de");
+    assert_int_equal(load(fixture, "a,z@a.de\nERROR 1045\nat line 1\n"), -EINVAL);
+    expect_told(fixture, "line 2: 1 column");
+    expect(fixture, "a", "y@a.de");
+}
+
+static void a_new_set_inherits_what_is_in_force(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *names[] = {"more", "agents"};
+    const char *paths[] = {"/nowhere/more.csv", fixture->path};
+    struct table_set *next = table_set_new(names, paths, 2);
+    assert_int_equal(load(fixture, "a,x@a.de\n"), 0);
+    table_set_inherit(next, fixture->tables);
+    assert_string_equal(table_set_look_up(next, 1, "A", NULL), "x@a.de");
+    assert_null(look_up(fixture, "a"));
+    assert_null(table_set_look_up(next, 0, "a", NULL));
+    table_set_free(next);
 }
 
 /* Or a slip at the top would swallow the table up to the next quote. */
@@ -350,6 +379,9 @@ int main(void)
         TEST(what_programs_put_around_rows_is_tolerated),
         TEST(a_last_row_without_line_end_is_not_used),
         TEST(bad_rows_cost_themselves_only),
+        TEST(a_wrong_quote_costs_its_row_only_where_there_is_no_older_version),
+        TEST(a_version_of_mostly_bad_rows_leaves_the_old_one_in_force),
+        TEST(a_new_set_inherits_what_is_in_force),
         TEST(a_quote_may_stay_open_for_some_lines_only),
         TEST(many_bad_rows_are_counted),
         TEST(rows_that_disagree_find_nothing),
