@@ -114,14 +114,13 @@ void db_begin(struct db *db)
         return;
     db->error = 0;
     db->in_transaction = true;
-    check(db, sqlite3_exec(db->sqlite, "BEGIN IMMEDIATE", NULL, NULL, NULL));
+    query_run(db_query(db, "BEGIN IMMEDIATE"));
 }
 
 int db_commit(struct db *db)
 {
     assert(db->in_transaction);
-    if (db->error == 0)
-        check(db, sqlite3_exec(db->sqlite, "COMMIT", NULL, NULL, NULL));
+    query_run(db_query(db, "COMMIT"));
     int error = db->error;
     if (error != 0)
         db_rollback(db);

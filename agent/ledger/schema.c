@@ -148,7 +148,7 @@ int schema_prepare(struct db *db)
     if (error != 0)
         return error;
     db_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
-                "PRAGMA cache_size = -8000; PRAGMA foreign_keys = OFF;");
+                "PRAGMA cache_size = -8000;");
     if (db_error(db) != 0)
         return db_error(db);
     if (mutant("synchronous-normal"))

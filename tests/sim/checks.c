@@ -16,6 +16,7 @@ enum { COMMITS_A_LOOK = 8 };
 static struct {
     int64_t story; /* the last line that a commit made durable */
     int64_t read;  /* the last line there was when the ledger was last looked at */
+    int64_t batch; /* the number of the commit that was looked at last */
     uint64_t cut_off, commits;
     bool person; /* has ordered a retry */
 } seen;
@@ -222,6 +223,9 @@ void checks_rows(struct ledger *ledger)
 
 void checks_committed(struct ledger *ledger)
 {
+    if (ledger_batch(ledger) == seen.batch)
+        return;
+    seen.batch = ledger_batch(ledger);
     disk_quiet(true);
     int64_t story = last_story(ledger);
     disk_quiet(false);
@@ -239,6 +243,7 @@ void checks_opened(struct ledger *ledger, bool whole)
         violated("what was committed is lost: the story ends at %lld, it ended at %lld",
                  (long long)last_story(ledger), (long long)seen.story);
     seen.read = last_story(ledger);
+    seen.batch = ledger_batch(ledger);
     if (whole) {
         struct query *query = db_query(ledger->db, "PRAGMA integrity_check");
         char *said = query_step(query) ? query_string(query, 0) : NULL;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/sim/memory.h"
 #include "tests/sim/sim.h"
 
 enum { SECTOR = 512, MOST_FILES = 8, MOST_REGIONS = 32, NAME = 64, KEPT_FILES = 2 };
@@ -19,9 +20,9 @@ struct file {
     bool there;      /* as a reader sees it */
     bool safe_there; /* its directory entry is safe */
     struct image seen, safe;
-    uint8_t *dirty; /* by sector of `seen` */
-    size_t dirty_room;
-    void *regions[MOST_REGIONS]; /* shared memory of the write-ahead log */
+    uint8_t *dirty;                          /* by sector of `seen` */
+    size_t dirty_room, dirty_from, dirty_to; /* none is dirty outside of these two */
+    void *regions[MOST_REGIONS];             /* shared memory of the write-ahead log */
     int region_count;
 };
 
@@ -34,7 +35,7 @@ static struct {
     } fresh[KEPT_FILES];
     size_t fresh_count;
     enum disk_trouble trouble;
-    bool quiet, fail_next_sync;
+    bool quiet, no_journals, fail_next_sync;
     int last_errno;
     struct disk_counts counts;
 } disk;
@@ -46,14 +47,19 @@ struct handle {
 
 /* --- images --- */
 
+static void image_room(struct image *image, size_t size)
+{
+    if (size <= image->room)
+        return;
+    image->room = size + size / 2 + 4096;
+    image->bytes = realloc(image->bytes, image->room);
+    if (image->bytes == NULL)
+        abort();
+}
+
 static void image_resize(struct image *image, size_t size)
 {
-    if (size > image->room) {
-        image->room = size + size / 2 + 4096;
-        image->bytes = realloc(image->bytes, image->room);
-        if (image->bytes == NULL)
-            abort();
-    }
+    image_room(image, size);
     if (size > image->size)
         memset(image->bytes + image->size, 0, size - image->size);
     image->size = size;
@@ -76,6 +82,23 @@ static void mark(struct file *file, size_t from, size_t n)
         file->dirty_room = room;
     }
     memset(file->dirty + from / SECTOR, 1, last - from / SECTOR);
+    if (from / SECTOR < file->dirty_from)
+        file->dirty_from = from / SECTOR;
+    if (last > file->dirty_to)
+        file->dirty_to = last;
+}
+
+static bool is_dirty(const struct file *file, size_t sector)
+{
+    return sector < file->dirty_room && file->dirty[sector];
+}
+
+static void nothing_is_dirty(struct file *file)
+{
+    if (file->dirty_from < file->dirty_to)
+        memset(file->dirty + file->dirty_from, 0, file->dirty_to - file->dirty_from);
+    file->dirty_from = SIZE_MAX;
+    file->dirty_to = 0;
 }
 
 static void keep_sector(struct file *file, size_t sector)
@@ -101,18 +124,22 @@ static void sync_folder(void)
     }
 }
 
+/* What it grew by is dirty, all of it. */
 static void make_safe(struct file *file)
 {
-    image_resize(&file->safe, file->seen.size);
-    for (size_t i = 0; i < sectors(file->seen.size); i++) {
-        size_t from = i * SECTOR;
-        if (i >= file->dirty_room || !file->dirty[i])
-            continue;
-        size_t n = file->seen.size - from < SECTOR ? file->seen.size - from : SECTOR;
-        memcpy(file->safe.bytes + from, file->seen.bytes + from, n);
+    size_t size = file->seen.size;
+    size_t last = sectors(size) < file->dirty_to ? sectors(size) : file->dirty_to;
+    image_room(&file->safe, size);
+    for (size_t i = file->dirty_from, next; i < last; i = next) {
+        bool dirty = file->dirty[i];
+        for (next = i + 1; next < last && file->dirty[next] == dirty; next++)
+            ;
+        size_t from = i * SECTOR, to = next * SECTOR < size ? next * SECTOR : size;
+        if (dirty)
+            memcpy(file->safe.bytes + from, file->seen.bytes + from, to - from);
     }
-    if (file->dirty_room > 0)
-        memset(file->dirty, 0, file->dirty_room);
+    file->safe.size = size;
+    nothing_is_dirty(file);
     if (!file->safe_there)
         sync_folder(); /* as unix VFSes do with a new journal */
 }
@@ -122,8 +149,7 @@ static void see_what_is_safe(struct file *file)
     image_resize(&file->seen, file->safe.size);
     if (file->safe.size > 0)
         memcpy(file->seen.bytes, file->safe.bytes, file->safe.size);
-    if (file->dirty_room > 0)
-        memset(file->dirty, 0, file->dirty_room);
+    nothing_is_dirty(file);
     file->there = file->safe_there;
 }
 
@@ -139,7 +165,7 @@ static void lose_power(struct file *file)
     if (file->safe.size > file->seen.size && dice_one_in(2))
         image_resize(&file->safe, file->seen.size);
     for (size_t i = 0; file->safe_there && i < sectors(file->seen.size); i++) {
-        if (i < file->dirty_room && file->dirty[i] && dice_one_in(2))
+        if (is_dirty(file, i) && dice_one_in(2))
             keep_sector(file, i);
     }
     see_what_is_safe(file);
@@ -181,8 +207,7 @@ void disk_format(bool with_fresh_ledger)
         struct file *file = &disk.files[i];
         file->there = file->safe_there = false;
         file->seen.size = file->safe.size = 0;
-        if (file->dirty_room > 0)
-            memset(file->dirty, 0, file->dirty_room);
+        nothing_is_dirty(file);
         forget_regions(file);
         file->name[0] = '\0';
     }
@@ -309,10 +334,14 @@ static int on_write(sqlite3_file *base, const void *bytes, int n, sqlite3_int64 
         return failed(ENOSPC, SQLITE_FULL);
     if (fails_now())
         return failed(EIO, SQLITE_IOERR_WRITE);
-    if (end > file->seen.size) {
+    if ((size_t)to > file->seen.size) {
         size_t before = file->seen.size;
-        image_resize(&file->seen, end);
-        mark(file, before, end - before);
+        image_resize(&file->seen, (size_t)to);
+        mark(file, before, (size_t)to - before);
+    }
+    if (end > file->seen.size) {
+        image_room(&file->seen, end);
+        file->seen.size = end;
     }
     memcpy(file->seen.bytes + (size_t)to, bytes, (size_t)n);
     mark(file, (size_t)to, (size_t)n);
@@ -448,6 +477,8 @@ static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int f
 {
     (void)vfs;
     base->pMethods = NULL;
+    if (disk.no_journals && (flags & SQLITE_OPEN_MAIN_JOURNAL))
+        return SQLITE_CANTOPEN;
     struct file *file = name != NULL ? find_or_make(name) : NULL;
     if (file == NULL || is_dead())
         return failed(EIO, SQLITE_CANTOPEN);
@@ -459,8 +490,7 @@ static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int f
         file->safe_there = false;
         image_resize(&file->seen, 0);
         image_resize(&file->safe, 0);
-        if (file->dirty_room > 0)
-            memset(file->dirty, 0, file->dirty_room);
+        nothing_is_dirty(file);
     }
     ((struct handle *)base)->file = file;
     base->pMethods = &methods;
@@ -528,6 +558,34 @@ static int on_last_error(sqlite3_vfs *vfs, int room, char *out)
     return disk.last_errno;
 }
 
+/* --- a connection that is kept, see kept.h --- */
+
+static bool is_named(const struct file *file, const char *database, const char *suffix)
+{
+    size_t n = strlen(database);
+    return strncmp(file->name, database, n) == 0 && strcmp(file->name + n, suffix) == 0;
+}
+
+bool disk_is_log(const sqlite3_file *file, const char *database)
+{
+    return file->pMethods != NULL &&
+           is_named(((const struct handle *)file)->file, database, "-wal");
+}
+
+void disk_no_journals(bool none)
+{
+    disk.no_journals = none;
+}
+
+bool disk_take_over(sqlite3_file *file, const char *name)
+{
+    struct file *there = find(name);
+    if (there == NULL || !there->there || is_dead())
+        return false;
+    ((struct handle *)file)->file = there;
+    return true;
+}
+
 int disk_register(void)
 {
     static sqlite3_vfs vfs = {
@@ -546,6 +604,8 @@ int disk_register(void)
     };
     sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    int code = sqlite3_initialize();
+    int code = memory_register();
+    if (code == SQLITE_OK)
+        code = sqlite3_initialize();
     return code != SQLITE_OK ? code : sqlite3_vfs_register(&vfs, 1);
 }

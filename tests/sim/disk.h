@@ -40,6 +40,15 @@ void disk_quiet(bool quiet);
 /* After the program died: what the next one finds. */
 void disk_restart(bool power_cut);
 
+struct sqlite3_file;
+/* Whether this is the open log of that database. */
+bool disk_is_log(const struct sqlite3_file *file, const char *database);
+/* Rollback journals cannot be opened. */
+void disk_no_journals(bool none);
+/* This file of a connection that nobody uses is the database `name` from now on, as if opened, so a
+ * place to die at. False: it cannot be. */
+bool disk_take_over(struct sqlite3_file *file, const char *name);
+
 const struct disk_counts *disk_counts(void);
 
 #endif

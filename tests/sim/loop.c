@@ -137,7 +137,9 @@ void sim_in_life(int64_t delay_ms, sim_happening happening, void *ctx, int64_t n
 
 void loop_begin(void)
 {
-    memset(&loop, 0, sizeof loop);
+    loop.count = 0;
+    loop.order = 0;
+    loop_end_life();
 }
 
 void loop_end_life(void)

@@ -22,7 +22,9 @@ static const char help[] =
     "  --trace        ... told line by line\n"
     "  --seeds A-B    those worlds, to the first that breaks a promise\n"
     "  --jobs N       in so many processes (1)\n"
-    "  --twice        each world twice: its trace must be the same\n"
+    "  --twice        each world twice, the second time without what is kept between lives "
+    "(kept.h):\n"
+    "                 its trace must be the same\n"
     "\n"
     "Exit: 0 no promise was broken, 1 one was. CHORUS_MUTANT=NAME plants a fault (mutant.h).\n";
 
@@ -41,22 +43,20 @@ struct options {
 static struct shared *shared;
 static const char *program;
 
-static uint64_t run_once(uint64_t seed, bool with_trace)
-{
-    world_run(seed, with_trace);
-    return sim.hash;
-}
-
 /* Whether the seed keeps its promises; told if not. */
 static bool run_seed(uint64_t seed, const struct options *options)
 {
-    uint64_t hash = run_once(seed, options->trace);
+    world_run(seed, options->trace, false);
+    uint64_t hash = sim.hash;
     __atomic_add_fetch(&shared->crashes, sim.crashes, __ATOMIC_RELAXED);
     __atomic_add_fetch(&shared->posts, sim.posts, __ATOMIC_RELAXED);
     __atomic_add_fetch(&shared->commits, sim.commits, __ATOMIC_RELAXED);
     __atomic_add_fetch(&shared->done, 1, __ATOMIC_RELAXED);
-    if (!sim.failed && options->twice && run_once(seed, false) != hash && !sim.failed)
-        violated("the same seed twice makes two different traces");
+    if (!sim.failed && options->twice) {
+        world_run(seed, false, true);
+        if (sim.hash != hash && !sim.failed)
+            violated("the same seed twice makes two different traces");
+    }
     if (sim.failed) {
         printf("seed %" PRIu64 ": %s\n  again: %s --seed %" PRIu64 " --trace\n", seed,
                sim.violation, program, seed);

@@ -91,7 +91,7 @@ void trace_text(const char *what, const char *text);
 __attribute__((format(printf, 1, 2))) void violated(const char *format, ...);
 
 /* --- world.c --- */
-/* Makes a world of the seed and runs it to its end. */
-void world_run(uint64_t seed, bool trace);
+/* Makes a world of the seed and runs it to its end; `always_fresh`: no connection is kept. */
+void world_run(uint64_t seed, bool trace, bool always_fresh);
 
 #endif

@@ -9,6 +9,7 @@
 #include "tests/sim/chorus.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/files.h"
+#include "tests/sim/kept.h"
 #include "tests/sim/life.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/watch.h"
@@ -151,7 +152,8 @@ static void plan_faults(void)
                                  : dice_one_in(2) ? DISK_FAILING
                                                   : DISK_BROKEN;
         sim_at(at, on_disk, NULL, (int64_t)kind);
-        sim_at(at + dice_between(S, 10 * MINUTE), on_disk, NULL, DISK_WELL);
+        sim_at(at + dice_between(S, dice_one_in(5) ? 10 * MINUTE : MINUTE), on_disk, NULL,
+               DISK_WELL);
     }
     for (int n = 0; f->sync_fails && n < 3; n++)
         sim_at(dice_between(0, end), on_failing_sync, NULL, 0);
@@ -394,7 +396,7 @@ static void keep_fresh_ledger(void)
     disk_keep_as_fresh();
 }
 
-void world_run(uint64_t seed, bool with_trace)
+void world_run(uint64_t seed, bool with_trace, bool always_fresh)
 {
     memset(&sim, 0, sizeof sim);
     memset(&world, 0, sizeof world);
@@ -411,7 +413,9 @@ void world_run(uint64_t seed, bool with_trace)
     watch_begin_life();
     checks_begin();
     files_begin(dice_one_in(3) ? (int)dice_between(2, MOST_ROOTS) : 1);
-    disk_format(!dice_one_in(6));
+    bool has_ledger = !dice_one_in(10);
+    kept_allow(has_ledger && !always_fresh);
+    disk_format(has_ledger);
     config_draw(files.root_count);
     life_configure(config_of_world(false));
     life_token_file(chorus_token());
