@@ -16,6 +16,7 @@
 
 enum {
     MOST_TROUBLES = 64,
+    REDACTED_RUN = 7,
     TROUBLE_EVERY_MS = 60000,
     /* Not met for so long, it is over: the next is a new one. Longer than the longest delay between
      * two attempts (upload.retry_max, 15 min by default). */
@@ -28,7 +29,7 @@ enum {
 };
 
 static enum log_level threshold = LOG_INFO;
-static bool as_json;
+static bool as_json, redacted;
 
 static struct trouble {
     uint64_t key;
@@ -42,6 +43,11 @@ void log_configure(enum log_level level, bool json)
 {
     threshold = level;
     as_json = json;
+}
+
+void log_redact(bool redact)
+{
+    redacted = redact;
 }
 
 struct line {
@@ -81,9 +87,22 @@ static void cut(char *escaped)
     escaped[length] = '\0';
 }
 
-static void put_pair(struct line *line, const char *key, const char *value)
+/* As it may be shown. */
+static char *show(const char *value)
 {
     char *escaped = bytes_escape(value);
+    for (char *at = escaped; redacted && *at != '\0';) {
+        size_t digits = strspn(at, "0123456789");
+        if (digits >= REDACTED_RUN)
+            memset(at, '*', digits);
+        at += digits > 0 ? digits : 1;
+    }
+    return escaped;
+}
+
+static void put_pair(struct line *line, const char *key, const char *value)
+{
+    char *escaped = show(value);
     cut(escaped);
     if (line->length + strlen(key) + 2 * strlen(escaped) + 16 > LINE) {
         free(escaped);
@@ -139,7 +158,7 @@ static void add_pair_field(struct entry *entry, const char *key, const char *val
         else if (name[i] == '-')
             name[i] = '_';
     }
-    char *escaped = bytes_escape(value);
+    char *escaped = show(value);
     add_field(entry, name, escaped);
     free(escaped);
 }

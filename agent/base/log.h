@@ -14,6 +14,9 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 void log_configure(enum log_level level, bool json);
 
+/* Masks runs of 7 and more digits in values from now on: a phone number is one. */
+void log_redact(bool redact);
+
 /* `event` is a short stable word ("uploaded"); then pairs of key and value, ended by NULL; a NULL
  * value leaves its pair out. */
 void log_event(enum log_level level, const char *event, ...) __attribute__((sentinel));

@@ -17,6 +17,7 @@
 #include "agent/base/mem.h"
 #include "agent/commands/command.h"
 #include "agent/commands/online.h"
+#include "agent/control/control_dir.h"
 #include "agent/rules/email.h"
 #include "agent/service/token.h"
 
@@ -81,6 +82,22 @@ static void check_state_dir(const struct config *config, struct findings *findin
         finding(findings, "%s: state_dir %s: %s cannot be written: %s", config->file,
                 config->state_dir, folder, strerror(errno));
     free(folder);
+}
+
+/* Uploads do not need it: that it is missing, and cannot be made from here, is no error. */
+static void check_control_dir(const struct config *config, struct findings *findings)
+{
+    bool missing;
+    char *problem = control_dir_judge(config->control_dir, config->control_group, &missing);
+    char *parent = mem_string(config->control_dir);
+    *strrchr(parent, '/') = '\0';
+    if (problem != NULL && !missing)
+        finding(findings, "%s: control_dir: %s", config->file, problem);
+    else if (missing && access(parent[0] != '\0' ? parent : "/", W_OK | X_OK) != 0)
+        printf("%s: warning: control_dir: %s; until then no deletion can be requested\n",
+               config->file, problem);
+    free(parent);
+    free(problem);
 }
 
 static char *check_token(const struct config *config, struct findings *findings)
@@ -174,6 +191,7 @@ static int check(const struct invocation *invocation, bool online)
         return code;
     }
     check_state_dir(config, &findings);
+    check_control_dir(config, &findings);
     for (size_t i = 0; i < config->watch_count; i++)
         check_watch(config, &config->watches[i], &findings);
     char *token = check_token(config, &findings);

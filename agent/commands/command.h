@@ -52,8 +52,8 @@ enum config_use {
 int command_load_config(const struct invocation *invocation, enum config_use use,
                         struct config **config);
 
-/* Started as root, become the owner of state_dir. `make`: create it (0700) if it is missing. 0;
- * EX_CANTCREAT; EX_NOPERM. */
+/* Started as root, become the owner of state_dir. `make`: create it (0700) if it is missing, and as
+ * root control_dir, too, for that owner. 0; EX_CANTCREAT; EX_NOPERM. */
 int command_enter_state_dir(const struct config *config, bool make);
 
 /* Opens the ledger to read. 0; 1: there is none yet (*ledger NULL); or EX_IOERR, told. */

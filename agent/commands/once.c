@@ -96,6 +96,7 @@ static int act(struct config *config, int lock, struct once *once)
     log_configure(config->log_level > LOG_WARNING && !once->line.on_terminal ? config->log_level
                                                                              : LOG_ERROR,
                   config->log_json);
+    log_redact(config->log_redact);
     struct service_options options = {
         .version = command_version, .bulk = &once->request, .progress = on_progress, .ctx = once};
     return service_run(config, lock, &options);

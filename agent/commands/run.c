@@ -19,6 +19,7 @@ int command_run(const struct invocation *invocation)
     if (code != 0)
         return code;
     log_configure(config->log_level, config->log_json);
+    log_redact(config->log_redact);
     code = command_enter_state_dir(config, true);
     if (code == 0)
         code = hold_state_dir(config, &lock, NULL);

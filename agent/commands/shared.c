@@ -12,6 +12,7 @@
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
 #include "agent/commands/command.h"
+#include "agent/control/control_dir.h"
 
 const char command_version[] = CHORUS_VERSION;
 
@@ -74,6 +75,9 @@ int command_enter_state_dir(const struct config *config, bool make)
     }
     if (stat(config->state_dir, &st) != 0)
         return make ? EX_CANTCREAT : 0;
+    /* its folder need not be ours to write to, once we are that owner */
+    if (make && geteuid() == 0 && st.st_uid != 0)
+        free(control_dir_make(config->control_dir, config->control_group, st.st_uid, st.st_gid));
     return become_owner(&st, config->state_dir);
 }
 

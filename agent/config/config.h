@@ -50,7 +50,7 @@ struct config {
     char *file;
     char *state_dir, *control_dir, *control_group;
     enum log_level log_level;
-    bool log_json;
+    bool log_json, log_redact;
     struct {
         char *url, *token_file, *ca_file, *proxy;
         bool bearer;

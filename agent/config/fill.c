@@ -126,27 +126,6 @@ void fill_defaults(enum schema_section section, void *base)
     }
 }
 
-/* Whether the text says nothing but the default, in whatever units. */
-static bool is_default(const struct schema_key *key, const char *text)
-{
-    int64_t value = 0, standard = 0;
-    if (strcmp(text, key->default_text) == 0)
-        return true;
-    if (key->type == IS_DURATION || key->type == IS_DURATION_OR_0) {
-        free(value_duration(text, true, &value));
-        free(value_duration(key->default_text, true, &standard));
-        return value == standard;
-    }
-    if (key->type == IS_PATH) {
-        char *path = NULL;
-        free(value_path(text, &path));
-        bool same = path != NULL && strcmp(path, key->default_text) == 0;
-        free(path);
-        return same;
-    }
-    return false;
-}
-
 static const char *found_kind(const struct node *node)
 {
     switch (node->kind) {
@@ -192,9 +171,6 @@ static void fill_text(struct config_problems *problems, const struct schema_key 
     char *why = put(key, node->text, base);
     if (why != NULL)
         problems_error(problems, node->line, "%s: %s", name, why);
-    else if (key->no_effect && !is_default(key, node->text))
-        problems_warn(problems, node->line, "%s has no effect in this version",
-                      key->section == IN_WATCH ? name : key->key);
     free(why);
 }
 

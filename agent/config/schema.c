@@ -22,13 +22,15 @@ static const struct schema_key keys[] = {
     {"state_dir", TOP(state_dir), .type = IS_PATH, .default_text = "/var/lib/chorus-agent",
      .help = "the ledger; created 0700"},
     {"control_dir", TOP(control_dir), .type = IS_PATH, .default_text = "/var/spool/chorus-agent",
-     .no_effect = true, .help = "delete requests are dropped here; created 2770"},
-    {"control_group", TOP(control_group), .type = IS_TEXT, .default_text = "", .no_effect = true,
+     .help = "delete requests are dropped here; created 2770"},
+    {"control_group", TOP(control_group), .type = IS_TEXT, .default_text = "",
      .help = "its members may drop requests; empty: root and the service's user only"},
     {"log_level", TOP(log_level), .type = IS_CHOICE, .default_text = "info",
      .allowed = "error, warning, info, debug", .help = "how much is logged"},
     {"log_format", TOP(log_json), .type = IS_SWITCH, .default_text = "text",
      .allowed = "text, json", .help = "text (logfmt) or json"},
+    {"log_redact", TOP(log_redact), .type = IS_BOOL, .default_text = "false",
+     .help = "runs of 7 and more digits are masked in the log"},
 
     SECTION("chorus"),
     {"chorus.url", CHORUS(url), .type = IS_URL, .default_text = "https://chorus.ai",
@@ -65,14 +67,12 @@ static const struct schema_key keys[] = {
 
     SECTION("delete"),
     {"delete.confirm_for", DELETE(confirm_for_ms), .type = IS_DURATION, .default_text = "1h",
-     .no_effect = true,
      .help = "a result is written at the latest so long after Chorus accepted the deletion"},
     {"delete.max", DELETE(max), .type = IS_COUNT, .default_text = "1000",
-     .allowed = "0 to 1000000000", .min = 0, .max = 1000000000, .no_effect = true,
+     .allowed = "0 to 1000000000", .min = 0, .max = 1000000000,
      .help =
          "a request that matches more is refused whole unless its @expect states the true number"},
     {"delete.keep_details", DELETE(keep_details_ms), .type = IS_DURATION, .default_text = "30d",
-     .no_effect = true,
      .help = "so long after the last proof the details of a deleted recording are wiped"},
 
     SECTION("tables"),

@@ -47,9 +47,7 @@ struct schema_key {
     const char *default_text; /* NULL: none */
     const char *allowed;      /* choices, or the range in words; NULL: the type says it */
     int64_t min, max;
-    size_t offset;  /* of the value in the struct that its section fills */
-    bool no_effect; /* in this version: takes part in nothing yet, and is told when set to other
-                       than the default */
+    size_t offset; /* of the value in the struct that its section fills */
     const char *help;
 };
 

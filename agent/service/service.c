@@ -223,6 +223,7 @@ static void take_configuration(struct service *service, struct config *config)
     table_set_inherit(service->tables, tables);
     table_set_free(tables);
     log_configure(config->log_level, config->log_json);
+    log_redact(config->log_redact);
 
     char *user_agent;
     struct uploader_options options = uploader_options_of(service, &user_agent);

@@ -216,6 +216,20 @@ static void what_is_cut_keeps_its_beginning(void **state)
     cJSON_Delete(line);
 }
 
+/* A phone number is seven digits and more; what is shorter says nothing of a person. */
+static void long_runs_of_digits_are_masked(void **state)
+{
+    (void)state;
+    log_configure(LOG_INFO, false);
+    expect_end(LINE_OF(log_event(LOG_INFO, "e", "path", "/a/15550100_555010.wav", NULL)),
+               "path=/a/15550100_555010.wav");
+    log_redact(true);
+    expect_end(
+        LINE_OF(log_event(LOG_INFO, "e", "path", "/a/15550100_555010.wav", "k", "5550100", NULL)),
+        "path=/a/********_555010.wav k=*******");
+    log_redact(false);
+}
+
 /* --- trouble */
 
 static void the_same_trouble_is_told_once_a_minute(void **state)
@@ -353,6 +367,7 @@ int main(void)
         cmocka_unit_test(the_longest_path_is_valid_json),
         cmocka_unit_test(a_monstrous_value_is_cut),
         cmocka_unit_test(what_is_cut_keeps_its_beginning),
+        cmocka_unit_test(long_runs_of_digits_are_masked),
         cmocka_unit_test(the_same_trouble_is_told_once_a_minute),
         cmocka_unit_test(a_trouble_that_was_over_begins_anew),
         cmocka_unit_test(other_trouble_is_told_at_once),

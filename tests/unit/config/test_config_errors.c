@@ -355,28 +355,6 @@ static void unwise_values_are_warnings(void **state)
     }
 }
 
-static void keys_without_effect_are_warnings(void **state)
-{
-    static const struct one_error idle[] = {
-        {OWNER "delete:\n  max: 5\n", 6, "delete.max has no effect"},
-        {OWNER "delete:\n  confirm_for: 2h\n", 6, "delete.confirm_for has no effect"},
-        {OWNER "delete:\n  keep_details: 2d\n", 6, "delete.keep_details has no effect"},
-        {OWNER "control_dir: /srv/control\n", 5, "control_dir has no effect"},
-        {OWNER "control_group: staff\n", 5, "control_group has no effect"},
-    };
-    struct fixture *fixture = *state;
-    for (size_t i = 0; i < sizeof idle / sizeof idle[0]; i++) {
-        fixture_load_watch(fixture, idle[i].body);
-        assert_true(fixture_expect(fixture, idle[i].line, idle[i].word)->warning);
-        fixture_expect_count(fixture, 1);
-    }
-    fixture_load_watch(fixture, OWNER "    after_upload: keep\n    keep_for: 0\n"
-                                      "delete:\n  max: 1000\n  confirm_for: 60min\n"
-                                      "control_dir: //var/spool/chorus-agent/\n"
-                                      "control_group: \"\"\n");
-    fixture_expect_count(fixture, 0);
-}
-
 /* YAML's own ideas of 2s, true and 0 play no part. */
 static void quoted_and_bare_values_are_the_same(void **state)
 {
@@ -448,7 +426,6 @@ int main(void)
         TEST(hostile_files),
         TEST(the_token_file_is_private),
         TEST(unwise_values_are_warnings),
-        TEST(keys_without_effect_are_warnings),
         TEST(quoted_and_bare_values_are_the_same),
         TEST(sections_may_be_empty_and_a_bom_is_taken),
         TEST(the_digest_is_that_of_the_bytes),
