@@ -35,9 +35,10 @@ static const struct command commands[] = {
      "  --state STATE   only those in this state (queued, uploaded, held, ...)\n"
      "  --json          one JSON object a line\n",
      command_list},
-    {"retry", "[PATH...] [--failed] [--held]", "put recordings back in the queue",
+    {"retry", "[PATH...] [--failed] [--held] [--undelete]", "put recordings back in the queue",
      "  --failed        all that failed\n"
-     "  --held          all that are held\n",
+     "  --held          all that are held\n"
+     "  --undelete      lift what a deletion blocks: these PATHs are uploaded again\n",
      command_retry},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

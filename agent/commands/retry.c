@@ -13,12 +13,13 @@
 #include "agent/service/handover.h"
 #include "agent/service/retry.h"
 
-static int tell(const struct retry_outcome *outcome)
+static int tell(const struct retry_request *request, const struct retry_outcome *outcome)
 {
     printf("%zu put back in the queue\n", outcome->queued);
     if (outcome->untouched > 0)
-        command_say("%zu left as they are: neither failed, held, waiting nor gone",
-                    outcome->untouched);
+        command_say("%zu left as they are: %s", outcome->untouched,
+                    request->undelete ? "no deletion blocks them, or one is still under way"
+                                      : "neither failed, held, waiting nor gone");
     if (outcome->unknown > 0)
         command_say("%zu of the paths are not known to the ledger", outcome->unknown);
     return outcome->unknown > 0 ? EX_NOINPUT : 0;
@@ -31,6 +32,7 @@ static int hand_over(const struct config *config, const struct retry_request *re
     cJSON_AddItemToObject(json, "paths", handover_paths(request->paths, request->path_count));
     cJSON_AddBoolToObject(json, "failed", request->failed);
     cJSON_AddBoolToObject(json, "held", request->held);
+    cJSON_AddBoolToObject(json, "undelete", request->undelete);
     int code = follow(config->state_dir, json, NULL, NULL, &result);
     cJSON_Delete(json);
     if (result == NULL)
@@ -39,7 +41,7 @@ static int hand_over(const struct config *config, const struct retry_request *re
                                     (size_t)json_number(result, "untouched"),
                                     (size_t)json_number(result, "unknown")};
     cJSON_Delete(result);
-    return tell(&outcome);
+    return tell(request, &outcome);
 }
 
 static int act(const struct config *config, const struct retry_request *request)
@@ -60,7 +62,7 @@ static int act(const struct config *config, const struct retry_request *request)
         command_say("the ledger cannot be written: %s; nothing was changed",
                     ledger_error_words(ledger));
     ledger_close(ledger);
-    return error != 0 ? EX_IOERR : tell(&outcome);
+    return error != 0 ? EX_IOERR : tell(request, &outcome);
 }
 
 static int run(const struct config *config, const struct retry_request *request)
@@ -81,8 +83,10 @@ static int run(const struct config *config, const struct retry_request *request)
 
 int command_retry(const struct invocation *invocation)
 {
-    static const struct option options[] = {
-        {"failed", no_argument, NULL, 'f'}, {"held", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"failed", no_argument, NULL, 'f'},
+                                            {"held", no_argument, NULL, 'h'},
+                                            {"undelete", no_argument, NULL, 'u'},
+                                            {0}};
     struct retry_request request = {0};
     int option;
     while ((option = getopt_long(invocation->argc, invocation->argv, "", options, NULL)) != -1) {
@@ -90,9 +94,13 @@ int command_retry(const struct invocation *invocation)
             request.failed = true;
         else if (option == 'h')
             request.held = true;
+        else if (option == 'u')
+            request.undelete = true;
         else
             return command_usage(invocation, "unknown option");
     }
+    if (request.undelete && (request.failed || request.held || optind == invocation->argc))
+        return command_usage(invocation, "--undelete takes PATHs, and stands alone");
     if (optind == invocation->argc && !request.failed && !request.held)
         return command_usage(invocation, "say which: PATHs, --failed or --held");
     struct config *config;

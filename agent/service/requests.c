@@ -118,6 +118,7 @@ static void start_retry(struct requests *requests, const char *name, const cJSON
                                                &request->retry.path_count);
     request->retry.failed = is_true(json, "failed");
     request->retry.held = is_true(json, "held");
+    request->retry.undelete = is_true(json, "undelete");
     journal_add(requests->service->journal,
                 &(struct journal_step){apply_retry, retry_done, free_request, request});
 }

@@ -12,6 +12,7 @@ struct retry_request {
     char **paths; /* each stands for itself and all below it */
     size_t path_count;
     bool failed, held; /* all of that state */
+    bool undelete;     /* lifts the blocks of deletions, of `paths` only, and does nothing else */
 };
 struct retry_outcome {
     size_t queued, untouched; /* `untouched`: in a state that `retry` has nothing to do with */
