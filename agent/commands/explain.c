@@ -142,7 +142,9 @@ static void print_duplicates(const struct explaining *explaining, const char *pa
         return;
     char *twin = ledger_path_of_content(explaining->ledger, file->sha256, &state);
     if (twin != NULL && strcmp(twin, path) != 0) {
-        char *text = mem_printf("the same content as %s (%s)", twin, state_name(state));
+        char *text = mem_printf("the same content as %s (%s)",
+                                twin[0] != '\0' ? twin : "a recording whose details were wiped",
+                                state_name(state));
         line_bytes("duplicate", text);
         free(text);
     }

@@ -60,7 +60,8 @@ static void print_text(const struct ledger_row *row)
     char *path = bytes_escape(row->path);
     command_size_text(row->size, size);
     when_rfc3339(row->uploaded_ms != 0 ? row->uploaded_ms : row->first_seen_ms, time);
-    printf("%-10s %9s  %s  %s", state_name(row->state), size, time, path);
+    printf("%-10s %9s  %s  %s", state_name(row->state), size, time,
+           path[0] != '\0' ? path : "(its details were wiped)");
     if (row->owner != NULL && row->state != STATE_DUPLICATE)
         printf("  %s", row->owner);
     if (row->reason != NULL && row->reason[0] != '\0' &&

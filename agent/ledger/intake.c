@@ -14,10 +14,10 @@
 #include "agent/base/mutant.h"
 #include "agent/ledger/internal.h"
 
-void ledger_know(struct ledger *ledger, const char *path, const struct file_identity *identity,
-                 struct ledger_known *known)
+/* Binds the path, under its own bytes or as it was wiped. */
+static void know(struct ledger *ledger, const void *path, size_t n,
+                 const struct file_identity *identity, struct ledger_known *known)
 {
-    *known = (struct ledger_known){0};
     struct query *query = db_query(
         ledger->db, "SELECT p.id, p.present = 1 AND p.ino = ?2 AND p.size = ?3 AND"
                     " p.mtime_ns = ?4 AND (p.ctime_ns = ?5 OR p.skip = 1) AND"
@@ -25,7 +25,7 @@ void ledger_know(struct ledger *ledger, const char *path, const struct file_iden
                     " p.recording, r.state, p.skip FROM path AS p LEFT JOIN recording AS r ON r.id "
                     "= p.recording"
                     " WHERE p.path = ?1 AND p.current = 1");
-    query_bind_blob(query, 1, path, strlen(path));
+    query_bind_blob(query, 1, path, n);
     query_bind_int(query, 2, (int64_t)identity->ino);
     query_bind_int(query, 3, (int64_t)identity->size);
     query_bind_int(query, 4, identity->mtime_ns);
@@ -38,6 +38,28 @@ void ledger_know(struct ledger *ledger, const char *path, const struct file_iden
         known->skip = (enum skip_kind)query_int(query, 4);
     }
     query_end(query);
+}
+
+static bool has_wiped_paths(struct ledger *ledger)
+{
+    struct query *query =
+        db_query(ledger->db, "SELECT 1 FROM path WHERE path >= X'00' AND path < X'01' LIMIT 1");
+    bool has = query_step(query);
+    query_end(query);
+    return has;
+}
+
+void ledger_know(struct ledger *ledger, const char *path, const struct file_identity *identity,
+                 struct ledger_known *known)
+{
+    uint8_t key[WIPED_PATH];
+    *known = (struct ledger_known){0};
+    know(ledger, path, strlen(path), identity, known);
+    if (known->path == 0 && has_wiped_paths(ledger) && wiped_path(path, key)) {
+        know(ledger, key, sizeof key, identity, known);
+        if (!known->same)
+            *known = (struct ledger_known){0}; /* another file: nothing is known of it */
+    }
 }
 
 bool ledger_is_renamed_skip(struct ledger *ledger, const struct file_identity *identity)
@@ -80,7 +102,7 @@ static int64_t insert_row(struct ledger *ledger, const struct ledger_file *file,
     struct query *query =
         db_query(ledger_write(ledger),
                  "INSERT INTO path(path, root_length, watch, dev, ino, size, mtime_ns, ctime_ns,"
-                 " first_seen_ms, bulk) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                 " first_seen_ms, bulk, file) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     query_bind_blob(query, 1, file->path, strlen(file->path));
     query_bind_int(query, 2, (int64_t)file->root_length);
     query_bind_int(query, 3, file->watch);
@@ -91,6 +113,9 @@ static int64_t insert_row(struct ledger *ledger, const struct ledger_file *file,
     query_bind_int(query, 8, file->identity.ctime_ns);
     query_bind_int(query, 9, now_ms);
     query_bind_int_or_null(query, 10, file->bulk);
+    const char *slash = strrchr(file->path, '/');
+    const char *name = slash != NULL ? slash + 1 : file->path;
+    query_bind_blob(query, 11, name, strlen(name));
     query_run(query);
     return db_last_id(ledger->db);
 }
@@ -101,7 +126,8 @@ static void refresh_row(struct ledger *ledger, int64_t row, const struct ledger_
                                    "UPDATE path SET root_length = ?, watch = ?, dev = ?, ino = ?,"
                                    " size = ?, mtime_ns = ?, ctime_ns = ?, present = 1, skip = 0,"
                                    " bulk = coalesce(?, bulk),"
-                                   " retire = CASE WHEN retire IN (3, 4) THEN 0 ELSE retire END"
+                                   " retire = CASE WHEN retire IN (3, 4) THEN 0 ELSE retire END,"
+                                   " remove = 0"
                                    " WHERE id = ?");
     query_bind_int(query, 1, (int64_t)file->root_length);
     query_bind_int(query, 2, file->watch);
@@ -290,13 +316,15 @@ static int64_t insert_recording(struct ledger *ledger, const struct ledger_file 
 }
 
 /* Whether a recording has no path left to be sent from: it is gone, or the second of a call, kept
- * for the case that the first is not uploaded. */
+ * for the case that the first is not uploaded; or a deleted one, whose copies show what blocks
+ * them.
+ */
 static bool lacks_path(struct ledger *ledger, int64_t recording)
 {
     struct query *query =
         db_query(ledger->db, "SELECT 1 FROM recording AS r JOIN path AS p ON p.id = r.path WHERE"
-                             " r.id = ? AND (r.state = 11 OR (r.state = 8 AND r.known_by_409 = 0"
-                             " AND p.present = 0))");
+                             " r.id = ? AND (r.state = 11 OR (p.present = 0 AND"
+                             " ((r.state = 8 AND r.known_by_409 = 0) OR r.state = 13)))");
     query_bind_int(query, 1, recording);
     bool lacks = query_step(query);
     query_end(query);
@@ -314,7 +342,11 @@ static enum admission_kind join_content(struct ledger *ledger, int64_t recording
     }
     if (state == STATE_FAILED || state == STATE_SKIPPED)
         return ADMIT_RESOLVE;
-    story_add(ledger, path, STATE_DUPLICATE, 0, 0, "the same content as another recording", now_ms);
+    story_add(ledger, path, STATE_DUPLICATE, 0, 0,
+              state == STATE_DELETED || state == STATE_DELETING
+                  ? "the same content as a recording that was deleted: it is blocked"
+                  : "the same content as another recording",
+              now_ms);
     return ADMIT_DUPLICATE;
 }
 
@@ -350,6 +382,8 @@ void ledger_admit(struct ledger *ledger, const struct ledger_file *file, const u
     }
     set_row_recording(ledger, id, recording);
     admission->kind = join_content(ledger, recording, id, now_ms);
+    if (admission->kind == ADMIT_DUPLICATE && path_block_take(ledger, id))
+        recording_delete(ledger, recording, now_ms);
 }
 
 /* --- left its path --- */
@@ -431,6 +465,8 @@ void ledger_source_changed(struct ledger *ledger, int64_t recording, bool reques
     struct old_recording old = old_recording(ledger, recording);
     if (old.state == STATE_UPLOADING && !request_left)
         posts_count(ledger, -1);
+    if (erasure_consume(ledger, recording, now_ms))
+        return; /* its end was withheld: none of this attempt arrived */
     int64_t other = recording_other_path(ledger, recording, old.path);
     story_add(ledger, old.path, STATE_SETTLING, 0, 0, reason, now_ms);
     if (other == 0 && old.uncertain > 0 && !mutant("doubtful-content-forgotten")) {

@@ -3,6 +3,7 @@
 #define CHORUS_LEDGER_INTERNAL_H
 
 #include "agent/ledger/db.h"
+#include "agent/ledger/deletions.h"
 #include "agent/ledger/ledger.h"
 
 struct ledger {
@@ -45,5 +46,59 @@ void posts_count(struct ledger *ledger, int by);
 
 /* Another present path of this recording than `except` (row id), 0: none. */
 int64_t recording_other_path(struct ledger *ledger, int64_t recording, int64_t except);
+
+/* --- deletion --- */
+
+/* Brings field_value in line with these fields (a JSON object; NULL: none); before they are written
+ * down. */
+void fields_index(struct ledger *ledger, int64_t recording, const char *json);
+/* The digits of a phone number, backwards, new; NULL: fewer than it takes to tell one. */
+enum { FIELDS_PHONE_LEAST = 7 };
+char *fields_phone_key(const char *value);
+
+void request_stage(struct ledger *ledger, int64_t request, enum request_stage stage);
+/* Case is obeyed, `*` and `?` do not cross '/'. */
+bool target_glob_fits(const char *pattern, const char *path);
+
+/* One row of the audit. Strings may be NULL; details are JSON. */
+struct audit_entry {
+    const char *event;
+    const char *sha256, *call_hash, *engagement_id;
+    int status;
+    int64_t recording, request; /* whose details they are; 0 */
+    const char *details;
+};
+void audit_add(struct ledger *ledger, const struct audit_entry *entry, int64_t now_ms);
+/* The same of a recording: its digests and details are filled in; `details` is a reason in words.
+ */
+void audit_add_for(struct ledger *ledger, struct audit_entry *entry, int64_t recording,
+                   int64_t now_ms);
+/* Wipes the details of a recording, or (recording 0) of a request. */
+void audit_wipe(struct ledger *ledger, int64_t recording, int64_t request);
+
+#define BLOCKED_REASON "an earlier deletion blocks it; `retry --undelete` lifts that"
+bool tombstone_blocks(struct ledger *ledger, const struct ledger_tombstone *tombstone);
+bool tombstone_of_call(const char *call_key, struct ledger_tombstone *tombstone);
+void tombstone_set(struct ledger *ledger, const struct ledger_tombstone *tombstone, bool filed);
+/* Those of a recording: how many. */
+size_t recording_tombstones(struct ledger *ledger, int64_t recording,
+                            struct ledger_tombstone tombstones[2]);
+/* Sets them; `filed`: they stand in the file already. */
+void recording_block(struct ledger *ledger, int64_t recording, bool filed, int64_t now_ms);
+
+/* A transfer of this recording has ended, as its row says by now; if a deletion waited for that it
+ * goes on, and true is returned. */
+bool erasure_consume(struct ledger *ledger, int64_t recording, int64_t now_ms);
+/* A deletion was asked for by this path (row id) before its content was known: whether it was;
+ * asked once. */
+bool path_block_take(struct ledger *ledger, int64_t path);
+/* To be deleted, with its call, outside of any request's slice. */
+void recording_delete(struct ledger *ledger, int64_t recording, int64_t now_ms);
+/* Another one may take its place. */
+void erasure_supersede(struct ledger *ledger, int64_t recording);
+
+/* The path under which a path row stands after its details were wiped: 33 bytes. */
+enum { WIPED_PATH = 33 };
+bool wiped_path(const char *path, uint8_t key[WIPED_PATH]);
 
 #endif

@@ -314,6 +314,7 @@ void recording_move(struct ledger *ledger, int64_t recording, enum recording_sta
         db, "UPDATE recording SET state = ?2, next_attempt_ms = ?3, reason = ?4,"
             " held = CASE WHEN ?2 = 2 THEN held ELSE 0 END,"
             " uploaded_ms = CASE WHEN ?2 = 7 AND uploaded_ms IS NULL THEN ?5 ELSE uploaded_ms END,"
+            " deleted_ms = CASE WHEN ?2 = 13 AND deleted_ms IS NULL THEN ?5 ELSE deleted_ms END,"
             " check_ms = CASE WHEN ?2 = 7 THEN ?5 + 60000 ELSE check_ms END"
             " WHERE id = ?1");
     query_bind_int(query, 1, recording);

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/ledger/deletions.h"
 #include "agent/plan/order.h"
 #include "agent/plan/plan.h"
 #include "agent/plan/states.h"
@@ -198,6 +199,9 @@ size_t ledger_fetch(struct ledger *ledger, enum plan_lane lane, enum upload_orde
 bool ledger_plan_item(struct ledger *ledger, int64_t recording, enum upload_order order,
                       struct plan_item *item);
 
+/* Before it is sent: whether a deletion blocks it; it is then deleted, as never uploaded. */
+bool ledger_block(struct ledger *ledger, int64_t recording, int64_t now_ms);
+
 /* The intent: uploading, one attempt more. Durable before a byte leaves. */
 void ledger_intend(struct ledger *ledger, int64_t recording, int64_t now_ms);
 
@@ -317,7 +321,7 @@ char *ledger_last_error(struct ledger *ledger, int64_t *at_ms);
 
 /* One row of `list`: valid during the callback. Times 0: unknown. */
 struct ledger_row {
-    const char *path; /* bytes */
+    const char *path; /* bytes; "": its details were wiped */
     const char *watch;
     const char *rule;
     enum recording_state state;

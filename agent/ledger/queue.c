@@ -65,6 +65,8 @@ static bool call_key_changes(struct ledger *ledger, int64_t recording, const cha
 static void set_form(struct ledger *ledger, int64_t recording, int64_t path,
                      const struct resolution *r, uint64_t digest, int64_t twin)
 {
+    char *fields = fields_as_json(r);
+    fields_index(ledger, recording, fields);
     struct query *query = db_query(
         ledger_write(ledger),
         "UPDATE recording SET path = ?, rule = ?, owner = ?, name = ?, meeting_id = ?,"
@@ -79,14 +81,13 @@ static void set_form(struct ledger *ledger, int64_t recording, int64_t path,
     query_bind_text(query, 7, r->crm_opportunity_id);
     query_bind_text(query, 8, r->call_key);
     query_bind_int(query, 9, r->key_kind);
-    char *fields = fields_as_json(r);
     query_bind_text(query, 10, fields);
-    free(fields);
     query_bind_int(query, 11, (int64_t)digest);
     query_bind_int_or_null(query, 12, twin);
     query_bind_int(query, 13, held_kind_of(r));
     query_bind_int(query, 14, recording);
     query_run(query);
+    free(fields);
 }
 
 static void set_digest(struct ledger *ledger, int64_t recording, uint64_t digest)
@@ -152,6 +153,23 @@ static void move_as_resolved(struct ledger *ledger, int64_t recording, const str
         recording_move(ledger, recording, STATE_QUEUED, 0, 0, NULL, now_ms);
 }
 
+/* Whether a deletion blocks it, as it stands before it is sent; then it is deleted. */
+static bool is_blocked(struct ledger *ledger, const struct ledger_job *job, int64_t path,
+                       const struct resolution *resolution, uint64_t digest, int64_t now_ms)
+{
+    bool by_path = path_block_take(ledger, path);
+    if (!by_path && !ledger_is_blocked(ledger, job->sha256, resolution->call_key))
+        return false;
+    if (!state_may_move(job->state, STATE_DELETED))
+        return false; /* at Chorus, or on its way: that is for its erasure */
+    set_form(ledger, job->recording, path, resolution, digest, 0);
+    recording_block(ledger, job->recording, !by_path, now_ms);
+    recording_move(ledger, job->recording, STATE_DELETED, 0, 0,
+                   by_path ? "a deletion was asked for before it was uploaded" : BLOCKED_REASON,
+                   now_ms);
+    return true;
+}
+
 void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
                     struct resolution *resolution, uint64_t digest, int64_t not_before_ms,
                     int64_t now_ms)
@@ -159,7 +177,11 @@ void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
     struct ledger_job job;
     if (ledger_job(ledger, recording, &job) != 0)
         return;
-    if (job.frozen) {
+    if (job.state == STATE_DELETING || job.state == STATE_DELETED) {
+        set_digest(ledger, recording, digest);
+    } else if (!job.frozen && is_blocked(ledger, &job, path, resolution, digest, now_ms)) {
+        /* told by the move */
+    } else if (job.frozen) {
         set_digest(ledger, recording, digest);
         int64_t due_ms = recording_due(ledger, recording);
         if (job.state == STATE_GONE || job.state == STATE_HELD)
@@ -357,6 +379,20 @@ void posts_count(struct ledger *ledger, int by)
     query_run(query);
 }
 
+bool ledger_block(struct ledger *ledger, int64_t recording, int64_t now_ms)
+{
+    struct ledger_tombstone tombstones[2];
+    size_t count = recording_tombstones(ledger, recording, tombstones);
+    bool blocked = false;
+    for (size_t i = 0; i < count; i++)
+        blocked = blocked || tombstone_blocks(ledger, &tombstones[i]);
+    if (!blocked || !state_may_move(recording_state_of(ledger, recording), STATE_DELETED))
+        return blocked;
+    recording_block(ledger, recording, true, now_ms);
+    recording_move(ledger, recording, STATE_DELETED, 0, 0, BLOCKED_REASON, now_ms);
+    return true;
+}
+
 void ledger_intend(struct ledger *ledger, int64_t recording, int64_t now_ms)
 {
     struct query *query = db_query(ledger_write(ledger),
@@ -398,9 +434,14 @@ void ledger_move(struct ledger *ledger, int64_t recording, const struct plan_mov
                  int64_t now_ms)
 {
     const char *reason = move->reason[0] != '\0' ? move->reason : NULL;
+    enum recording_state state = recording_state_of(ledger, recording);
+    if (state == STATE_DELETING || state == STATE_DELETED)
+        return; /* a deletion came first: what becomes of it is for its erasure */
     recording_move(ledger, recording, move->to, move->next_attempt_ms, move->status, reason,
                    now_ms);
     settle_attempt(ledger, recording, move);
+    if (state == STATE_UPLOADING)
+        erasure_consume(ledger, recording, now_ms);
 }
 
 size_t ledger_recover(struct ledger *ledger, int64_t resend_after_ms, int64_t now_ms)
@@ -513,8 +554,9 @@ int ledger_retry(struct ledger *ledger, int64_t recording, int64_t now_ms)
     struct ledger_job job;
     if (ledger_job(ledger, recording, &job) != 0)
         return -ENOENT;
-    bool again = job.state == STATE_HELD || job.state == STATE_FAILED || job.state == STATE_GONE ||
-                 job.state == STATE_WAITING;
+    bool again = (job.state == STATE_HELD || job.state == STATE_FAILED || job.state == STATE_GONE ||
+                  job.state == STATE_WAITING) &&
+                 !ledger_is_blocked(ledger, job.sha256, NULL);
     ledger_job_clear(&job);
     if (!again)
         return -EEXIST;

@@ -132,6 +132,7 @@ int64_t ledger_posts(struct ledger *ledger)
     " r.owner, r.name, r.meeting_id, r.call_key,"                                                  \
     " CASE WHEN twin.id IS NOT NULL THEN twin.engagement_id ELSE r.engagement_id END, r.attempts," \
     " CASE WHEN r.id IS NULL THEN p.reason WHEN r.path = p.id THEN r.reason"                       \
+    "  WHEN r.state IN (12, 13) THEN 'the same content; a deletion blocks it'"                     \
     "  ELSE 'the same content' END,"                                                               \
     " CASE WHEN r.path <> p.id THEN chosen.path WHEN r.state = 8 THEN twin_path.path END,"         \
     " p.first_seen_ms, r.next_attempt_ms, r.uploaded_ms, r.processed_ms, r.deleted_ms, r.fields,"  \

@@ -37,7 +37,7 @@ static const char version_1[] =
     "  conflict INTEGER NOT NULL DEFAULT 0,"
     "  first_seen_ms INTEGER NOT NULL, uploaded_ms INTEGER, processed_ms INTEGER,"
     "  check_ms INTEGER,"
-    "  deleted_ms INTEGER);"
+    "  deleted_ms INTEGER, wiped INTEGER NOT NULL DEFAULT 0, call_hash BLOB);"
     "CREATE INDEX recording_queued_by_time ON recording(mtime_ms) WHERE state = 3;"
     "CREATE INDEX recording_queued_by_size ON recording(size) WHERE state = 3;"
     "CREATE INDEX recording_due ON recording(next_attempt_ms) WHERE state IN (5, 6);"
@@ -52,14 +52,19 @@ static const char version_1[] =
     "CREATE INDEX recording_by_meeting ON recording(meeting_id) WHERE key_kind = 1;"
     "CREATE INDEX recording_by_engagement ON recording(engagement_id)"
     "  WHERE engagement_id IS NOT NULL;"
+    "CREATE INDEX recording_to_wipe ON recording(deleted_ms) WHERE state = 13 AND wiped = 0;"
     "CREATE TABLE path("
-    "  id INTEGER PRIMARY KEY, path BLOB NOT NULL, root_length INTEGER NOT NULL,"
+    "  id INTEGER PRIMARY KEY, path BLOB NOT NULL, file BLOB NOT NULL, root_length INTEGER NOT "
+    "NULL,"
     "  watch INTEGER NOT NULL, dev INTEGER NOT NULL, ino INTEGER NOT NULL, size INTEGER NOT NULL,"
     "  mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, current INTEGER NOT NULL DEFAULT 1,"
     "  present INTEGER NOT NULL DEFAULT 1, recording INTEGER, skip INTEGER NOT NULL DEFAULT 0,"
     "  rule TEXT, reason TEXT, digest INTEGER NOT NULL DEFAULT 0, first_seen_ms INTEGER NOT NULL,"
-    "  bulk INTEGER, retire INTEGER NOT NULL DEFAULT 0, retire_ms INTEGER);"
+    "  bulk INTEGER, retire INTEGER NOT NULL DEFAULT 0, retire_ms INTEGER,"
+    "  remove INTEGER NOT NULL DEFAULT 0);"
     "CREATE UNIQUE INDEX path_version ON path(path, current);"
+    "CREATE INDEX path_by_file ON path(file);"
+    "CREATE INDEX path_to_remove ON path(id) WHERE remove = 1;"
     "CREATE INDEX path_of_recording ON path(recording) WHERE recording IS NOT NULL;"
     "CREATE INDEX path_skipped_file ON path(ino, dev) WHERE skip = 1;"
     "CREATE INDEX path_skipped_by_config ON path(skip, digest) WHERE skip IN (2, 4);"
@@ -97,8 +102,80 @@ static const char version_1[] =
     "    WHERE kind = 100;"
     "  UPDATE tally SET n = n + (NEW.skip <> 0) - (OLD.skip <> 0) WHERE kind = 101; END;";
 
+/*
+ * Deletion. field_value finds recordings by a field; under the name '' stand the digits of its
+ * phone fields, backwards, so that a suffix is a prefix.
+ *
+ * erasure.superseded: another one took its place, or it was lifted. finding: what a line of a
+ * request matched; outcome 0: as its erasure says. path.remove: 1 a local copy is to be removed, 2
+ * it was, 3 it remains. path_block: a path (as it is
+ * wiped) that was to be deleted before its content was known.
+ *
+ * audit only grows: of a row nothing can be changed but that its details and their salt are wiped.
+ */
+static const char deletion_1[] =
+    "CREATE TABLE field_value("
+    "  name TEXT NOT NULL, value TEXT NOT NULL, recording INTEGER NOT NULL,"
+    "  PRIMARY KEY(name, value, recording)) WITHOUT ROWID;"
+    "CREATE TABLE request("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT, file BLOB NOT NULL, digest BLOB NOT NULL,"
+    "  stage INTEGER NOT NULL DEFAULT 0, reason TEXT, requested_by TEXT, from_ms INTEGER,"
+    "  to_ms INTEGER, local INTEGER NOT NULL, force INTEGER NOT NULL, dry_run INTEGER NOT NULL,"
+    "  expect INTEGER NOT NULL, targets INTEGER NOT NULL, bad INTEGER NOT NULL,"
+    "  taken_ms INTEGER NOT NULL, last_line INTEGER NOT NULL DEFAULT 0, refusal TEXT,"
+    "  placed_as BLOB, ended_ms INTEGER, wiped INTEGER NOT NULL DEFAULT 0);"
+    "CREATE INDEX request_open ON request(id) WHERE stage NOT IN (5, 7);"
+    "CREATE INDEX request_to_wipe ON request(ended_ms) WHERE stage IN (5, 7) AND wiped = 0;"
+    "CREATE TABLE target("
+    "  request INTEGER NOT NULL, line INTEGER NOT NULL, kind INTEGER NOT NULL, text BLOB,"
+    "  value BLOB, problem TEXT, resolved INTEGER NOT NULL DEFAULT 0,"
+    "  PRIMARY KEY(request, line)) WITHOUT ROWID;"
+    "CREATE INDEX target_open ON target(request, line) WHERE resolved = 0;"
+    "CREATE INDEX target_by_path ON target(request, value) WHERE kind IN (1, 3);"
+    "CREATE INDEX target_glob ON target(request, line) WHERE kind = 2;"
+    "CREATE TABLE finding("
+    "  id INTEGER PRIMARY KEY, request INTEGER NOT NULL, line INTEGER NOT NULL, recording INTEGER,"
+    "  path BLOB, engagement_id TEXT, erasure INTEGER, outcome INTEGER NOT NULL DEFAULT 0,"
+    "  reason TEXT, marked INTEGER NOT NULL DEFAULT 0);"
+    "CREATE INDEX finding_of_line ON finding(request, line);"
+    "CREATE INDEX finding_unmarked ON finding(request, id) WHERE marked = 0;"
+    "CREATE INDEX finding_of_erasure ON finding(erasure) WHERE erasure IS NOT NULL;"
+    "CREATE TABLE erasure("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT, recording INTEGER, engagement_id TEXT,"
+    "  phase INTEGER NOT NULL, outcome INTEGER NOT NULL, force INTEGER NOT NULL,"
+    "  alone INTEGER NOT NULL, may_be_sent INTEGER NOT NULL, read_before INTEGER NOT NULL,"
+    "  begun_ms INTEGER NOT NULL, uploaded_ms INTEGER, due_ms INTEGER, visible_ms INTEGER,"
+    "  sent_ms INTEGER, accepted_ms INTEGER, gone_ms INTEGER, status INTEGER, tries INTEGER,"
+    "  reason TEXT, superseded INTEGER NOT NULL DEFAULT 0);"
+    "CREATE UNIQUE INDEX erasure_of_recording ON erasure(recording)"
+    "  WHERE recording IS NOT NULL AND superseded = 0;"
+    "CREATE INDEX erasure_of_engagement ON erasure(engagement_id) WHERE recording IS NULL AND"
+    "  superseded = 0;"
+    "CREATE INDEX erasure_waits ON erasure(recording) WHERE phase = 0;"
+    "CREATE INDEX erasure_due ON erasure(phase, due_ms) WHERE phase IN (1, 2, 3, 4);"
+    "CREATE TABLE tombstone("
+    "  is_call INTEGER NOT NULL, hash BLOB NOT NULL, generation INTEGER NOT NULL DEFAULT 1,"
+    "  blocks INTEGER NOT NULL DEFAULT 1, filed INTEGER NOT NULL DEFAULT 0,"
+    "  PRIMARY KEY(is_call, hash)) WITHOUT ROWID;"
+    "CREATE INDEX tombstone_unfiled ON tombstone(is_call, hash) WHERE filed = 0;"
+    "CREATE TABLE path_block(path BLOB PRIMARY KEY, request INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE audit("
+    "  number INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, event TEXT NOT NULL,"
+    "  sha256 TEXT, call_hash TEXT, engagement_id TEXT, status INTEGER, recording INTEGER,"
+    "  request INTEGER, salt BLOB, details TEXT, details_digest TEXT NOT NULL, link TEXT NOT NULL);"
+    "CREATE INDEX audit_details_of ON audit(recording) WHERE details IS NOT NULL;"
+    "CREATE INDEX audit_details_of_request ON audit(request) WHERE details IS NOT NULL;"
+    "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit BEGIN"
+    "  SELECT RAISE(ABORT, 'the audit is append-only'); END;"
+    "CREATE TRIGGER audit_is_unchanged BEFORE UPDATE OF number, at_ms, event, sha256, call_hash,"
+    "  engagement_id, status, recording, request, details_digest, link ON audit BEGIN"
+    "  SELECT RAISE(ABORT, 'the audit is append-only'); END;"
+    "CREATE TRIGGER audit_is_only_wiped BEFORE UPDATE OF salt, details ON audit"
+    "  WHEN NEW.details IS NOT NULL OR NEW.salt IS NOT NULL BEGIN"
+    "  SELECT RAISE(ABORT, 'the audit is append-only'); END;";
+
 /* Step i brings version i to i + 1. */
-static const char *const steps[] = {version_1};
+static const char *const steps[][2] = {{version_1, deletion_1}};
 enum { VERSION = sizeof steps / sizeof steps[0] };
 
 static int64_t pragma(struct db *db, const char *sql)
@@ -135,7 +212,8 @@ static int bring_forward(struct db *db)
     int64_t version = version_of(db); /* again, now that nobody else can write */
     db_exec(db, "PRAGMA application_id = " TEXT(APPLICATION_ID));
     for (; db_error(db) == 0 && version < VERSION; version++) {
-        db_exec(db, steps[version]);
+        db_exec(db, steps[version][0]);
+        db_exec(db, steps[version][1]);
         db_exec(db, set_version[version]);
     }
     return db_commit(db);
@@ -148,7 +226,7 @@ int schema_prepare(struct db *db)
     if (error != 0)
         return error;
     db_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
-                "PRAGMA cache_size = -8000;");
+                "PRAGMA cache_size = -8000; PRAGMA secure_delete = ON;");
     if (db_error(db) != 0)
         return db_error(db);
     if (mutant("synchronous-normal"))

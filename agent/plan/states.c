@@ -17,14 +17,16 @@ static const struct {
                                 TO(STATE_UPLOADED) | TO(STATE_DELETING) | TO(STATE_DELETED)},
     [STATE_QUEUED] = {"queued", TO(STATE_QUEUED) | TO(STATE_UPLOADING) | TO(STATE_HELD) |
                                     TO(STATE_WAITING) | TO(STATE_DUPLICATE) | TO(STATE_SKIPPED) |
-                                    TO(STATE_GONE) | TO(STATE_FAILED) | TO(STATE_DELETED)},
+                                    TO(STATE_GONE) | TO(STATE_FAILED) | TO(STATE_DELETING) |
+                                    TO(STATE_DELETED)},
     [STATE_UPLOADING] = {"uploading", TO(STATE_UPLOADED) | TO(STATE_DUPLICATE) | TO(STATE_FAILED) |
                                           TO(STATE_WAITING) | TO(STATE_UNCERTAIN) |
                                           TO(STATE_QUEUED) | TO(STATE_HELD) | TO(STATE_GONE) |
-                                          TO(STATE_DELETING)},
+                                          TO(STATE_DELETING) | TO(STATE_DELETED)},
     [STATE_WAITING] = {"waiting", TO(STATE_UPLOADING) | TO(STATE_QUEUED) | TO(STATE_WAITING) |
                                       TO(STATE_HELD) | TO(STATE_DUPLICATE) | TO(STATE_SKIPPED) |
-                                      TO(STATE_GONE) | TO(STATE_FAILED) | TO(STATE_DELETED)},
+                                      TO(STATE_GONE) | TO(STATE_FAILED) | TO(STATE_DELETING) |
+                                      TO(STATE_DELETED)},
     [STATE_UNCERTAIN] = {"uncertain", TO(STATE_UPLOADING) | TO(STATE_UPLOADED) | TO(STATE_HELD) |
                                           TO(STATE_UNCERTAIN) | TO(STATE_FAILED) | TO(STATE_GONE) |
                                           TO(STATE_DELETING)},
@@ -33,14 +35,18 @@ static const struct {
                                           TO(STATE_DUPLICATE) | TO(STATE_SKIPPED) | TO(STATE_GONE) |
                                           TO(STATE_DELETING) | TO(STATE_DELETED)},
     [STATE_FAILED] = {"failed", TO(STATE_QUEUED) | TO(STATE_HELD) | TO(STATE_WAITING) |
-                                    TO(STATE_DUPLICATE) | TO(STATE_SKIPPED) | TO(STATE_DELETED)},
+                                    TO(STATE_DUPLICATE) | TO(STATE_SKIPPED) | TO(STATE_DELETING) |
+                                    TO(STATE_DELETED)},
     [STATE_SKIPPED] = {"skipped", TO(STATE_QUEUED) | TO(STATE_HELD) | TO(STATE_WAITING) |
                                       TO(STATE_DUPLICATE) | TO(STATE_SKIPPED) | TO(STATE_DELETED)},
     [STATE_GONE] = {"gone", TO(STATE_QUEUED) | TO(STATE_HELD) | TO(STATE_WAITING) |
                                 TO(STATE_UNCERTAIN) | TO(STATE_DUPLICATE) | TO(STATE_SKIPPED) |
-                                TO(STATE_DELETED)},
-    [STATE_DELETING] = {"deleting", TO(STATE_DELETED) | TO(STATE_DELETING) | TO(STATE_UPLOADED)},
-    [STATE_DELETED] = {"deleted", TO(STATE_QUEUED) | TO(STATE_DELETED) | TO(STATE_HELD)},
+                                TO(STATE_DELETING) | TO(STATE_DELETED)},
+    /* refused: back to what it was, or to a person */
+    [STATE_DELETING] = {"deleting", TO(STATE_DELETED) | TO(STATE_DELETING) | TO(STATE_UPLOADED) |
+                                        TO(STATE_HELD)},
+    /* `retry --undelete` */
+    [STATE_DELETED] = {"deleted", TO(STATE_QUEUED) | TO(STATE_DELETED)},
 };
 
 const char *state_name(enum recording_state state)

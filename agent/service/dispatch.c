@@ -196,7 +196,8 @@ static void apply_send(void *ctx, struct ledger *ledger)
         !is_to_be_sent(&transfer->job))
         return;
     resolve_anew(transfer, ledger);
-    if (!is_to_be_sent(&transfer->job) || hold_without_form(ledger, &transfer->job))
+    if (!is_to_be_sent(&transfer->job) || hold_without_form(ledger, &transfer->job) ||
+        ledger_block(ledger, transfer->recording, when_now_ms()))
         return;
     int error = open_body(transfer);
     if (error != 0) {

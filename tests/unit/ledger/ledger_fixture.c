@@ -130,7 +130,8 @@ static void recount(struct room *room, struct ledger_counts *counts)
     sqlite3_finalize(statement);
     sqlite3_close(db);
     counts->bytes_uploaded =
-        number(room, "SELECT coalesce(sum(size), 0) FROM recording WHERE state = 7");
+        number(room, "SELECT coalesce(sum(size), 0) FROM recording WHERE state = 7 OR"
+                     " (state IN (12, 13) AND uploaded_ms IS NOT NULL)");
     counts->oldest_waiting_ms =
         number(room, "SELECT coalesce((SELECT first_seen_ms FROM recording WHERE state IN"
                      " (3, 5, 6) ORDER BY id LIMIT 1), 0)");
@@ -220,9 +221,12 @@ static struct resolution resolution_of(const struct said *said)
 void resolve(struct room *room, int64_t recording, int64_t path, const struct said *said)
 {
     struct resolution resolution = resolution_of(said);
-    resolution.fields = mem_array(1, sizeof *resolution.fields);
+    resolution.fields = mem_array(2, sizeof *resolution.fields);
     resolution.fields[0] = (struct resolution_field){mem_string("agent"), mem_string("J\xfcrgen")};
     resolution.field_count = 1;
+    if (said->phone != NULL)
+        resolution.fields[resolution.field_count++] =
+            (struct resolution_field){mem_string("phone_a"), mem_string(said->phone)};
     ledger_resolve(room->ledger, recording, path, &resolution, room->digest, said->not_before_ms,
                    room->now_ms);
     resolution_clear(&resolution);

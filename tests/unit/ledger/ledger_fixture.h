@@ -44,7 +44,7 @@ void meddle(const struct room *room, const char *sql);
 struct said {
     enum resolution_outcome outcome;
     enum key_kind key_kind;
-    const char *owner, *name, *meeting_id, *call_key, *reason;
+    const char *owner, *name, *meeting_id, *call_key, *reason, *phone;
     int64_t not_before_ms;
 };
 extern const struct said yes; /* resolved, with a key made of the content */

@@ -53,7 +53,10 @@ static void what_chorus_has_is_never_sent_again(void **state)
 {
     (void)state;
     expect_moves(STATE_UPLOADED, TO(UPLOADED) | TO(DELETING));
-    expect_moves(STATE_DELETING, TO(DELETING) | TO(DELETED) | TO(UPLOADED));
+    /* held: its deletion was refused, and whether it is there nobody knows */
+    expect_moves(STATE_DELETING, TO(DELETING) | TO(DELETED) | TO(UPLOADED) | TO(HELD));
+    /* queued: `retry --undelete` */
+    expect_moves(STATE_DELETED, TO(DELETED) | TO(QUEUED));
 }
 
 static void only_what_is_to_be_sent_is_sent(void **state)

@@ -1,0 +1,438 @@
+/*
+ * Targets: what a line of a deletion request matches, by the ledger's indexes. A recording stands
+ * for its whole call: the twins by call key are found with it.
+ */
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/bytes.h"
+#include "agent/base/mem.h"
+#include "agent/ledger/internal.h"
+
+enum { CALL_MOST = 64 }; /* recordings of one call that are found in one go */
+
+struct resolving {
+    struct ledger *ledger;
+    int64_t request;
+    int64_t from_ms, to_ms; /* 0: open */
+    unsigned line;
+    enum target_kind kind;
+    char *value;
+    size_t found;   /* findings of this line */
+    bool passed_by; /* something matched, but not within @from and @to */
+};
+
+/* --- findings --- */
+
+static void add_finding(struct resolving *r, int64_t recording, const char *path,
+                        const char *engagement_id, enum erasure_outcome outcome, const char *reason)
+{
+    struct query *query =
+        db_query(ledger_write(r->ledger), "INSERT INTO finding(request, line, recording, path,"
+                                          " engagement_id, outcome, reason, marked)"
+                                          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6 <> 0)");
+    query_bind_int(query, 1, r->request);
+    query_bind_int(query, 2, r->line);
+    query_bind_int_or_null(query, 3, recording);
+    if (path != NULL)
+        query_bind_blob(query, 4, path, strlen(path));
+    query_bind_text(query, 5, engagement_id);
+    query_bind_int(query, 6, outcome);
+    query_bind_text(query, 7, reason);
+    query_run(query);
+    r->found++;
+}
+
+static bool is_found_already(struct resolving *r, int64_t recording)
+{
+    struct query *query = db_query(
+        r->ledger->db, "SELECT 1 FROM finding WHERE request = ? AND line = ? AND recording = ?");
+    query_bind_int(query, 1, r->request);
+    query_bind_int(query, 2, r->line);
+    query_bind_int(query, 3, recording);
+    bool found = query_step(query);
+    query_end(query);
+    return found;
+}
+
+static bool is_in_time(struct resolving *r, int64_t recording)
+{
+    if (r->from_ms == 0 && r->to_ms == 0)
+        return true;
+    struct query *query = db_query(r->ledger->db, "SELECT mtime_ms FROM recording WHERE id = ?");
+    query_bind_int(query, 1, recording);
+    int64_t at = query_step(query) ? query_int(query, 0) : 0;
+    query_end(query);
+    bool in_time = (r->from_ms == 0 || at >= r->from_ms) && (r->to_ms == 0 || at < r->to_ms);
+    r->passed_by = r->passed_by || !in_time;
+    return in_time;
+}
+
+/* The recordings of one call, this one too. */
+static size_t call_of(struct ledger *ledger, int64_t recording, int64_t call[CALL_MOST])
+{
+    size_t count = 0;
+    struct query *query = db_query(
+        ledger->db, "SELECT id FROM recording WHERE id = ?1"
+                    " UNION SELECT twin_of FROM recording WHERE id = ?1 AND twin_of IS NOT NULL"
+                    " UNION SELECT id FROM recording WHERE twin_of = ?1"
+                    " UNION SELECT id FROM recording WHERE twin_of ="
+                    "  (SELECT twin_of FROM recording WHERE id = ?1)"
+                    " UNION SELECT id FROM recording WHERE call_key ="
+                    "  (SELECT call_key FROM recording WHERE id = ?1)");
+    query_bind_int(query, 1, recording);
+    while (count < CALL_MOST && query_step(query))
+        call[count++] = query_int(query, 0);
+    query_end(query);
+    return count;
+}
+
+static void find(struct resolving *r, int64_t recording)
+{
+    int64_t call[CALL_MOST];
+    if (!is_in_time(r, recording))
+        return;
+    size_t count = call_of(r->ledger, recording, call);
+    for (size_t i = 0; i < count; i++) {
+        if (!is_found_already(r, call[i]))
+            add_finding(r, call[i], NULL, NULL, OUTCOME_NONE, NULL);
+    }
+}
+
+/* A file that was never uploaded and has no checksum yet, or none any more. */
+static void block_path(struct resolving *r, const char *path)
+{
+    uint8_t key[WIPED_PATH];
+    if (!wiped_path(path, key))
+        return;
+    struct query *query = db_query(ledger_write(r->ledger),
+                                   "INSERT OR IGNORE INTO path_block(path, request) VALUES(?, ?)");
+    query_bind_blob(query, 1, key, sizeof key);
+    query_bind_int(query, 2, r->request);
+    query_run(query);
+    add_finding(r, 0, path, NULL, OUTCOME_NEVER_UPLOADED,
+                "it was not uploaded; what stands at this path is blocked");
+}
+
+/* Everything a query finds: recording ids, in slices, since each adds findings. */
+static void find_each(struct resolving *r, struct query *query)
+{
+    size_t count = 0, room = 0;
+    int64_t *ids = NULL;
+    while (query_step(query)) {
+        if (count == room) {
+            room = room > 0 ? 2 * room : 64;
+            ids = mem_resize(ids, room, sizeof *ids);
+        }
+        ids[count++] = query_int(query, 0);
+    }
+    for (size_t i = 0; i < count; i++)
+        find(r, ids[i]);
+    free(ids);
+}
+
+/* --- each kind --- */
+
+static bool is_skipped_path(struct ledger *ledger, const char *path)
+{
+    struct query *query = db_query(
+        ledger->db, "SELECT 1 FROM path WHERE path = ? AND current = 1 AND recording IS NULL");
+    query_bind_blob(query, 1, path, strlen(path));
+    bool skipped = query_step(query);
+    query_end(query);
+    return skipped;
+}
+
+static void by_path(struct resolving *r)
+{
+    struct query *query = db_query(r->ledger->db, "SELECT DISTINCT recording FROM path WHERE path ="
+                                                  " ? AND recording IS NOT NULL");
+    query_bind_blob(query, 1, r->value, strlen(r->value));
+    find_each(r, query);
+    if (is_skipped_path(r->ledger, r->value))
+        block_path(r, r->value);
+}
+
+static void by_name(struct resolving *r)
+{
+    struct query *query = db_query(r->ledger->db, "SELECT DISTINCT recording FROM path WHERE file ="
+                                                  " ? AND recording IS NOT NULL");
+    query_bind_blob(query, 1, r->value, strlen(r->value));
+    find_each(r, query);
+}
+
+bool target_glob_fits(const char *pattern, const char *path)
+{
+    return fnmatch(pattern, path, FNM_PATHNAME) == 0;
+}
+
+/* From the first character that is not literal on, every path below has to be tried. */
+static char *literal_start(const char *pattern)
+{
+    return mem_bytes_string(pattern, strcspn(pattern, "*?[\\"));
+}
+
+static void by_glob(struct resolving *r)
+{
+    char *from = literal_start(r->value);
+    size_t n = strlen(from), count = 0, room = 0;
+    int64_t *ids = NULL;
+    char *to = mem_printf("%s\xff", from);
+    struct query *query =
+        db_query(r->ledger->db, "SELECT path, recording FROM path WHERE path >= ?1 AND path < ?2"
+                                " AND recording IS NOT NULL");
+    query_bind_blob(query, 1, from, n);
+    query_bind_blob(query, 2, to, n + 1);
+    while (query_step(query)) {
+        char *path = query_string(query, 0);
+        if (path != NULL && target_glob_fits(r->value, path)) {
+            if (count == room) {
+                room = room > 0 ? 2 * room : 64;
+                ids = mem_resize(ids, room, sizeof *ids);
+            }
+            ids[count++] = query_int(query, 1);
+        }
+        free(path);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!is_found_already(r, ids[i]))
+            find(r, ids[i]);
+    }
+    free(ids);
+    free(from);
+    free(to);
+}
+
+static void by_sha256(struct resolving *r)
+{
+    uint8_t sha256[32];
+    if (!bytes_from_hex(r->value, sha256, sizeof sha256))
+        return;
+    struct query *query = db_query(r->ledger->db, "SELECT id FROM recording WHERE sha256 = ?");
+    query_bind_blob(query, 1, sha256, sizeof sha256);
+    find_each(r, query);
+}
+
+static void by_engagement(struct resolving *r)
+{
+    /* ids are 32 hex digits (API document): either case is the same id */
+    struct query *query =
+        db_query(r->ledger->db, "SELECT id FROM recording WHERE engagement_id IN (?1, upper(?1),"
+                                " lower(?1))");
+    query_bind_text(query, 1, r->value);
+    find_each(r, query);
+    if (r->found > 0 || r->passed_by)
+        return;
+    if (r->from_ms != 0 || r->to_ms != 0)
+        add_finding(r, 0, NULL, r->value, OUTCOME_REFUSED,
+                    "the ledger does not know this engagement, so its date cannot be held against "
+                    "@from and @to");
+    else
+        add_finding(r, 0, NULL, r->value, OUTCOME_NONE, NULL);
+}
+
+static void by_phone(struct resolving *r)
+{
+    char *key = fields_phone_key(r->value);
+    if (key == NULL)
+        return;
+    /* what ends with these digits: ':' follows '9' */
+    char *to = mem_printf("%s:", key);
+    struct query *query =
+        db_query(r->ledger->db, "SELECT DISTINCT recording FROM field_value WHERE name = '' AND"
+                                " value >= ? AND value < ?");
+    query_bind_text(query, 1, key);
+    query_bind_text(query, 2, to);
+    find_each(r, query);
+    free(to);
+    /* and the shorter ones that these digits end with */
+    for (size_t n = strlen(key); n-- > FIELDS_PHONE_LEAST;) {
+        char *shorter = mem_bytes_string(key, n);
+        query = db_query(r->ledger->db, "SELECT recording FROM field_value WHERE name = '' AND"
+                                        " value = ?");
+        query_bind_text(query, 1, shorter);
+        find_each(r, query);
+        free(shorter);
+    }
+    free(key);
+}
+
+static void by_field(struct resolving *r)
+{
+    const char *equals = strchr(r->value, '=');
+    if (equals == NULL || equals == r->value)
+        return;
+    char *name = mem_bytes_string(r->value, (size_t)(equals - r->value));
+    char *value = bytes_escape(equals + 1); /* as it stands in the ledger */
+    struct query *query =
+        db_query(r->ledger->db, "SELECT recording FROM field_value WHERE name = ? AND value = ?");
+    query_bind_text(query, 1, name);
+    query_bind_text(query, 2, value);
+    find_each(r, query);
+    free(name);
+    free(value);
+}
+
+/* --- a line --- */
+
+static void close_line(struct resolving *r)
+{
+    struct query *query = db_query(ledger_write(r->ledger),
+                                   "UPDATE target SET resolved = 1 WHERE request = ? AND line = ?");
+    query_bind_int(query, 1, r->request);
+    query_bind_int(query, 2, r->line);
+    query_run(query);
+}
+
+/* What is settling, or being hashed, was found before (ledger_request_in_work). */
+static bool has_findings(struct resolving *r)
+{
+    struct query *query =
+        db_query(r->ledger->db, "SELECT 1 FROM finding WHERE request = ? AND line = ? LIMIT 1");
+    query_bind_int(query, 1, r->request);
+    query_bind_int(query, 2, r->line);
+    bool has = query_step(query);
+    query_end(query);
+    return has;
+}
+
+static void resolve_line(struct resolving *r)
+{
+    switch (r->kind) {
+    case TARGET_BAD:
+        break;
+    case TARGET_PATH:
+        by_path(r);
+        break;
+    case TARGET_GLOB:
+        by_glob(r);
+        break;
+    case TARGET_NAME:
+        by_name(r);
+        break;
+    case TARGET_SHA256:
+        by_sha256(r);
+        break;
+    case TARGET_ENGAGEMENT:
+        by_engagement(r);
+        break;
+    case TARGET_PHONE:
+        by_phone(r);
+        break;
+    case TARGET_FIELD:
+        by_field(r);
+        break;
+    }
+    if (r->found == 0 && !has_findings(r))
+        add_finding(r, 0, NULL, NULL, OUTCOME_NOT_FOUND,
+                    r->passed_by ? "what it matches was last changed outside of @from and @to"
+                                 : "nothing in the ledger matches");
+    close_line(r);
+}
+
+/* `problem` NULL: a line that can be resolved. False: there is no open line left. */
+static bool next_line(struct resolving *r, char **problem)
+{
+    struct query *query =
+        db_query(r->ledger->db, "SELECT line, kind, value, problem FROM target WHERE request = ?"
+                                " AND resolved = 0 ORDER BY line LIMIT 1");
+    query_bind_int(query, 1, r->request);
+    bool found = query_step(query);
+    if (found) {
+        r->line = (unsigned)query_int(query, 0);
+        r->kind = (enum target_kind)query_int(query, 1);
+        r->value = query_string(query, 2);
+        *problem = query_string(query, 3);
+    }
+    query_end(query);
+    return found;
+}
+
+static void read_bounds(struct resolving *r)
+{
+    struct query *query =
+        db_query(r->ledger->db, "SELECT from_ms, to_ms FROM request WHERE id = ?");
+    query_bind_int(query, 1, r->request);
+    if (query_step(query)) {
+        r->from_ms = query_int(query, 0);
+        r->to_ms = query_int(query, 1);
+    }
+    query_end(query);
+}
+
+size_t ledger_request_resolve(struct ledger *ledger, int64_t request, size_t most)
+{
+    struct resolving r = {.ledger = ledger, .request = request};
+    char *problem = NULL;
+    size_t count = 0;
+    read_bounds(&r);
+    while (count < most && db_error(ledger->db) == 0 && next_line(&r, &problem)) {
+        r.found = 0;
+        r.passed_by = false;
+        if (problem != NULL) {
+            add_finding(&r, 0, NULL, NULL, OUTCOME_REFUSED, problem);
+            close_line(&r);
+        } else {
+            resolve_line(&r);
+        }
+        free(problem);
+        free(r.value);
+        problem = NULL;
+        r.value = NULL;
+        count++;
+    }
+    return count;
+}
+
+/* --- what is not in the ledger yet --- */
+
+static void block_for_line(struct resolving *r, const char *path)
+{
+    if (!has_findings(r))
+        block_path(r, path);
+}
+
+static void globs_in_work(struct resolving *r, const char *path)
+{
+    unsigned after = 0;
+    for (;;) {
+        struct query *query =
+            db_query(r->ledger->db, "SELECT line, value FROM target WHERE request = ? AND kind = 2"
+                                    " AND line > ? ORDER BY line LIMIT 1");
+        query_bind_int(query, 1, r->request);
+        query_bind_int(query, 2, after);
+        bool found = query_step(query);
+        char *pattern = found ? query_string(query, 1) : NULL;
+        r->line = after = found ? (unsigned)query_int(query, 0) : after;
+        query_end(query);
+        if (!found)
+            return;
+        if (pattern != NULL && target_glob_fits(pattern, path))
+            block_path(r, path);
+        free(pattern);
+    }
+}
+
+void ledger_request_in_work(struct ledger *ledger, int64_t request, const char *path)
+{
+    struct resolving r = {.ledger = ledger, .request = request};
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    struct query *query = db_query(
+        ledger->db, "SELECT line FROM target WHERE request = ?1 AND kind IN (1, 3) AND"
+                    " ((value = ?2 AND kind = 1) OR (value = ?3 AND kind = 3)) ORDER BY line");
+    query_bind_int(query, 1, request);
+    query_bind_blob(query, 2, path, strlen(path));
+    query_bind_blob(query, 3, name, strlen(name));
+    unsigned lines[16];
+    size_t count = 0;
+    while (count < sizeof lines / sizeof lines[0] && query_step(query))
+        lines[count++] = (unsigned)query_int(query, 0);
+    query_end(query);
+    for (size_t i = 0; i < count; i++) {
+        r.line = lines[i];
+        block_for_line(&r, path);
+    }
+    globs_in_work(&r, path);
+}
