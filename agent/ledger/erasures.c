@@ -269,6 +269,7 @@ static int64_t waiting_erasure(struct ledger *ledger, int64_t recording)
 static void go_on(struct ledger *ledger, struct erasure *e, bool *arrived, int64_t now_ms)
 {
     char *id = NULL;
+    int64_t uploaded_ms = 0;
     struct query *query =
         db_query(ledger->db,
                  "SELECT state IN (6, 7) OR uncertain > 0 OR known_by_409 = 1 OR conflict = 1 OR"
@@ -279,10 +280,12 @@ static void go_on(struct ledger *ledger, struct erasure *e, bool *arrived, int64
     if (query_step(query)) {
         *arrived = query_int(query, 0) != 0;
         id = query_string(query, 1);
-        e->uploaded_ms = query_int(query, 2);
+        uploaded_ms = query_int(query, 2);
     }
     query_end(query);
     erasure_transfer_ended(e, *arrived, id, now_ms);
+    if (uploaded_ms != 0)
+        e->uploaded_ms = uploaded_ms; /* which may be long ago */
     free(id);
 }
 
@@ -432,10 +435,12 @@ static int64_t begin(struct marking *m, int64_t recording, const char *engagemen
         recording != 0 ? recording_state_of(m->ledger, recording) : STATE_UPLOADED;
     erasure_begin(&e, state == STATE_UPLOADING, m->now_ms);
     e.alone = m->force;
-    if (recording == 0)
+    if (recording == 0) {
         erasure_transfer_ended(&e, true, engagement_id, m->now_ms);
-    else if (state != STATE_UPLOADING)
+        e.uploaded_ms = 0; /* by somebody, some time */
+    } else if (state != STATE_UPLOADING) {
         go_on(m->ledger, &e, &arrived, m->now_ms);
+    }
     if (recording != 0 && state != STATE_UPLOADING && arrived &&
         state_may_move(state, STATE_DELETING))
         recording_move(m->ledger, recording, STATE_DELETING, 0, 0, "to be deleted on request",
@@ -489,22 +494,30 @@ struct unmarked {
     char *engagement_id;
 };
 
+/* This recording, by its own erasure or with the one it is a further copy of. Returns the erasure.
+ */
+static int64_t delete_one(struct marking *m, int64_t recording, bool filed,
+                          enum erasure_outcome *outcome)
+{
+    int64_t first = stands_for(m->ledger, recording);
+    recording_block(m->ledger, recording, filed, m->now_ms);
+    int64_t erasure = erasure_for(m, first, NULL, outcome);
+    if (first != recording) {
+        /* a further copy: as far as the first one is, at most */
+        if (state_may_move(recording_state_of(m->ledger, recording), STATE_DELETING))
+            recording_move(m->ledger, recording, STATE_DELETING, 0, 0,
+                           "to be deleted on request, with its call", m->now_ms);
+        if (recording_state_of(m->ledger, first) == STATE_DELETED)
+            move_call(m->ledger, first, STATE_DELETED, "deleted on request", m->now_ms);
+    }
+    return erasure;
+}
+
 static void mark(struct marking *m, const struct unmarked *finding)
 {
     enum erasure_outcome outcome = OUTCOME_NONE;
-    int64_t first = finding->recording != 0 ? stands_for(m->ledger, finding->recording) : 0;
-    if (finding->recording != 0)
-        recording_block(m->ledger, finding->recording, true, m->now_ms);
-    int64_t erasure = erasure_for(m, first, finding->engagement_id, &outcome);
-    if (first != finding->recording) {
-        /* a further copy: as far as the first one is, at most */
-        enum recording_state state = recording_state_of(m->ledger, first);
-        if (state_may_move(recording_state_of(m->ledger, finding->recording), STATE_DELETING))
-            recording_move(m->ledger, finding->recording, STATE_DELETING, 0, 0,
-                           "to be deleted on request, with its call", m->now_ms);
-        if (state == STATE_DELETED)
-            move_call(m->ledger, first, STATE_DELETED, "deleted on request", m->now_ms);
-    }
+    int64_t erasure = finding->recording != 0 ? delete_one(m, finding->recording, true, &outcome)
+                                              : erasure_for(m, 0, finding->engagement_id, &outcome);
     if (m->local && finding->recording != 0)
         mark_local(m->ledger, finding->recording);
     struct query *query =
@@ -546,11 +559,10 @@ void recording_delete(struct ledger *ledger, int64_t recording, int64_t now_ms)
 {
     struct marking m = {.ledger = ledger, .now_ms = now_ms};
     enum erasure_outcome outcome;
-    int64_t first = stands_for(ledger, recording);
-    recording_block(ledger, recording, false, now_ms);
-    if (first != recording)
-        recording_block(ledger, first, false, now_ms);
-    erasure_for(&m, first, NULL, &outcome);
+    int64_t call[CALL_MOST];
+    size_t count = recording_call(ledger, recording, call);
+    for (size_t i = 0; i < count; i++)
+        delete_one(&m, call[i], false, &outcome);
 }
 
 /* --- slices of marking --- */

@@ -177,8 +177,14 @@ void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
     struct ledger_job job;
     if (ledger_job(ledger, recording, &job) != 0)
         return;
+    bool frozen_out = job.frozen && ledger_is_blocked(ledger, job.sha256, NULL);
     if (job.state == STATE_DELETING || job.state == STATE_DELETED) {
         set_digest(ledger, recording, digest);
+    } else if (frozen_out) {
+        /* its deletion was refused, and whether it is at Chorus nobody knows */
+        set_digest(ledger, recording, digest);
+        if (job.state == STATE_GONE)
+            recording_move(ledger, recording, STATE_HELD, 0, 0, BLOCKED_REASON, now_ms);
     } else if (!job.frozen && is_blocked(ledger, &job, path, resolution, digest, now_ms)) {
         /* told by the move */
     } else if (job.frozen) {

@@ -10,8 +10,6 @@
 #include "agent/base/mem.h"
 #include "agent/ledger/internal.h"
 
-enum { CALL_MOST = 64 }; /* recordings of one call that are found in one go */
-
 struct resolving {
     struct ledger *ledger;
     int64_t request;
@@ -69,8 +67,7 @@ static bool is_in_time(struct resolving *r, int64_t recording)
     return in_time;
 }
 
-/* The recordings of one call, this one too. */
-static size_t call_of(struct ledger *ledger, int64_t recording, int64_t call[CALL_MOST])
+size_t recording_call(struct ledger *ledger, int64_t recording, int64_t call[CALL_MOST])
 {
     size_t count = 0;
     struct query *query = db_query(
@@ -93,7 +90,7 @@ static void find(struct resolving *r, int64_t recording)
     int64_t call[CALL_MOST];
     if (!is_in_time(r, recording))
         return;
-    size_t count = call_of(r->ledger, recording, call);
+    size_t count = recording_call(r->ledger, recording, call);
     for (size_t i = 0; i < count; i++) {
         if (!is_found_already(r, call[i]))
             add_finding(r, call[i], NULL, NULL, OUTCOME_NONE, NULL);

@@ -31,9 +31,9 @@ static void wipe_path_row(struct ledger *ledger, int64_t row, const char *path)
     uint8_t key[WIPED_PATH];
     if (path == NULL || !wiped_path(path, key))
         return;
-    /* an older version of the file has it already */
-    struct query *query =
-        db_query(ledger->db, "DELETE FROM path WHERE path = ? AND current = 1 AND id <> ?");
+    /* what was wiped under this name before is an older version of the file by now */
+    struct query *query = db_query(ledger->db, "UPDATE path SET current = -id, present = 0 WHERE"
+                                               " path = ? AND current = 1 AND id <> ?");
     query_bind_blob(query, 1, key, sizeof key);
     query_bind_int(query, 2, row);
     query_run(query);

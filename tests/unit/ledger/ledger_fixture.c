@@ -159,6 +159,18 @@ static void check_rows(struct room *room)
         "SELECT count(*) FROM (SELECT call_key FROM recording WHERE call_key IS NOT NULL AND"
         " state IN (3, 4, 5, 6, 7) AND digest <> 0 AND uncertain = 0 GROUP BY call_key HAVING "
         "count(*) > 1)",
+        /* what is blocked is not sent, and what is in flight all the same is waited for */
+        "SELECT count(*) FROM recording AS r JOIN tombstone AS t ON t.is_call = 0 AND t.hash ="
+        " r.sha256 AND t.blocks = 1 WHERE r.state IN (3, 5, 6) OR (r.state = 4 AND NOT EXISTS"
+        " (SELECT 1 FROM erasure AS e WHERE e.recording = r.id AND e.phase = 0))",
+        /* what is being deleted is at work, by itself or with its call */
+        "SELECT count(*) FROM recording AS r WHERE r.state = 12 AND NOT EXISTS (SELECT 1 FROM"
+        " erasure AS e WHERE e.recording IN (r.id, r.twin_of) AND e.superseded = 0 AND"
+        " e.phase <> 5)",
+        "SELECT count(*) FROM erasure AS e WHERE e.phase <> 5 AND e.superseded = 0 AND"
+        " e.recording IS NOT NULL AND NOT EXISTS (SELECT 1 FROM recording AS r WHERE"
+        " r.id = e.recording AND r.state IN (4, 12, 13))",
+        "SELECT count(*) FROM recording WHERE (state = 13) <> (deleted_ms IS NOT NULL)",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         int64_t n = number(room, wrong[i]);

@@ -1,11 +1,13 @@
 /*
  * Random operations on a real ledger, a few thousand: after each commit the counts equal a recount,
- * no row points to one that is not there, and no call key has two recordings that go.
+ * no row points to one that is not there, no call key has two recordings that go, and nothing that
+ * was deleted is sent.
  *
  * CHORUS_SEED=N plays one walk again, CHORUS_SEEDS=N so many of them.
  */
 #include "tests/unit/ledger/ledger_fixture.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -152,8 +154,74 @@ static void retry_some(struct walk *walk)
 {
     /* not what is held: a person may send a second recording of one call */
     int64_t id = some_recording(walk, 1u << STATE_FAILED | 1u << STATE_GONE | 1u << STATE_WAITING);
+    if (id == 0)
+        return;
+    struct ledger_job job = job_of(walk->room, id);
+    bool blocked = ledger_is_blocked(walk->room->ledger, job.sha256, NULL);
+    assert_int_equal(ledger_retry(walk->room->ledger, id, walk->room->now_ms),
+                     blocked ? -EEXIST : 0);
+}
+
+static void delete_some(struct walk *walk)
+{
+    struct ledger *ledger = walk->room->ledger;
+    struct request_facts facts = {.expect = -1, .targets = 1};
+    uint8_t digest[32] = {(uint8_t)below(walk, 256), (uint8_t)below(walk, 256)};
+    struct request_line line = {.line = 1, .kind = TARGET_PATH, .value = some_path(walk)};
+    line.text = line.value;
+    int64_t recordings[64], now_ms = walk->room->now_ms;
+    size_t count;
+    int64_t request = ledger_request_begin(ledger, "x", digest, &facts, now_ms);
+    ledger_request_add(ledger, request, &line);
+    ledger_request_read_whole(ledger, request);
+    while (ledger_request_resolve(ledger, request, 8) > 0)
+        ;
+    ledger_request_accept(ledger, request, now_ms);
+    while (ledger_request_mark(ledger, request, 64, recordings, &count, now_ms) > 0)
+        ;
+    ledger_request_placed(ledger, request, now_ms);
+}
+
+/* Some answer of Chorus to whatever is asked next. */
+static void prove_some(struct walk *walk)
+{
+    static const int statuses[] = {202, 202, 202, 404, 403, 0, 503};
+    static const struct erasure_options options = {.confirm_for_ms = 60 * S, .ask_for_ms = DAY};
+    struct room *room = walk->room;
+    struct erasure e;
+    struct ledger_tombstone unfiled;
+    while (ledger_tombstones_unfiled(room->ledger, &unfiled, 1) > 0)
+        ledger_tombstone_filed(room->ledger, &unfiled);
+    enum erasure_phase phase = (enum erasure_phase)(1 + below(walk, 4));
+    if (ledger_erasures_due(room->ledger, phase, room->now_ms + DAY, &e, 1) == 0)
+        return;
+    struct erasure_event event = {.engagement_id = "e-1", .said = "said", .retry_after_ms = -1};
+    if (phase == ERASURE_FINDS)
+        event.kind = (enum erasure_event_kind)(ERASURE_FOUND + below(walk, 3));
+    else if (phase == ERASURE_SENDS) {
+        event.kind = ERASURE_ANSWERED;
+        event.status = statuses[below(walk, 7)];
+        erasure_intend(&e, room->now_ms);
+        ledger_erasure_save(room->ledger, &e, room->now_ms);
+    } else {
+        event.kind = below(walk, 5) == 0 ? ERASURE_NO_ANSWER : ERASURE_READ;
+        event.visible = below(walk, 2) == 0;
+    }
+    erasure_step(&e, &event, &options, room->now_ms);
+    ledger_erasure_save(room->ledger, &e, room->now_ms);
+}
+
+static void lift_some(struct walk *walk)
+{
+    int64_t id = some_recording(walk, 1u << STATE_DELETED);
     if (id != 0)
-        assert_int_equal(ledger_retry(walk->room->ledger, id, walk->room->now_ms), 0);
+        assert_int_equal(ledger_undelete(walk->room->ledger, id, walk->room->now_ms), 0);
+}
+
+static void forget_some(struct walk *walk)
+{
+    int64_t next_ms;
+    ledger_wipe_details(walk->room->ledger, walk->room->now_ms - 100 * S, 3, &next_ms);
 }
 
 static void crash(struct walk *walk)
@@ -166,7 +234,7 @@ static void crash(struct walk *walk)
 static void one_step(struct walk *walk)
 {
     struct room *room = walk->room;
-    int64_t dice = below(walk, 100);
+    int64_t dice = below(walk, 120);
     room->now_ms += below(walk, 30) * S;
     room->bulk = below(walk, 3);
     if (dice < 30)
@@ -189,8 +257,16 @@ static void one_step(struct walk *walk)
         ledger_forget_skips(room->ledger, ++room->digest, 3);
     else if (dice < 97)
         crash(walk);
-    else
+    else if (dice < 100)
         commit(room);
+    else if (dice < 105)
+        delete_some(walk);
+    else if (dice < 116)
+        prove_some(walk);
+    else if (dice < 119)
+        lift_some(walk);
+    else
+        forget_some(walk);
 }
 
 static void whatever_is_done_the_counts_are_right(void **state)
