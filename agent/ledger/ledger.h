@@ -186,6 +186,12 @@ struct ledger_job {
 int ledger_job(struct ledger *ledger, int64_t recording, struct ledger_job *job);
 void ledger_job_clear(struct ledger_job *job);
 
+/* The reason of a recording that waits for its folder. */
+#define LEDGER_OFFLINE "its folder is offline"
+
+/* The folder of this watch is there again: what waits for it is due. */
+void ledger_folder_is_back(struct ledger *ledger, int64_t watch, int64_t now_ms);
+
 /* The longest wait that the configuration sets: only a due time further off than that (and than
  * PLAN_FAR_OFF_MS) was written under another clock, and is due. */
 void ledger_expect_waits(struct ledger *ledger, int64_t longest_wait_ms);

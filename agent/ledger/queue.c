@@ -323,6 +323,29 @@ static struct query *queued(struct ledger *ledger, enum upload_order order)
                                 " ORDER BY size LIMIT ?1");
 }
 
+/* Waits for the folder of watch ?2, and is due after ?1. */
+#define WAITS_FOR_FOLDER                                                                           \
+    "state IN (5, 6) AND next_attempt_ms > ?1 AND reason = '" LEDGER_OFFLINE                       \
+    "' AND (SELECT watch FROM path WHERE path.id = recording.path) = ?2"
+
+void ledger_folder_is_back(struct ledger *ledger, int64_t watch, int64_t now_ms)
+{
+    struct query *query =
+        db_query(ledger->db, "SELECT id FROM recording WHERE " WAITS_FOR_FOLDER " LIMIT 1");
+    query_bind_int(query, 1, now_ms);
+    query_bind_int(query, 2, watch);
+    int64_t one = query_step(query) ? query_int(query, 0) : 0;
+    query_end(query);
+    if (one == 0)
+        return;
+    query = db_query(ledger_write(ledger),
+                     "UPDATE recording SET next_attempt_ms = ?1 WHERE " WAITS_FOR_FOLDER);
+    query_bind_int(query, 1, now_ms);
+    query_bind_int(query, 2, watch);
+    query_run(query);
+    recording_note_ready(ledger, one); /* the plan fetches all that is due */
+}
+
 void ledger_expect_waits(struct ledger *ledger, int64_t longest_wait_ms)
 {
     ledger->far_off_ms = longest_wait_ms > PLAN_FAR_OFF_MS ? longest_wait_ms : PLAN_FAR_OFF_MS;

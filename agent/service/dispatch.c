@@ -26,7 +26,7 @@ enum {
     READBACK_FIRST_MS = 60000,
     FETCH_ROOM = 512,
     UNREADABLE_AGAIN_MS = 60000,
-    OFFLINE_AGAIN_MS = 15000
+    OFFLINE_AGAIN_MS = 300000 /* or once its folder is back */
 };
 
 static struct plan_time now(void)
@@ -133,7 +133,7 @@ static void body_failed(struct transfer *transfer, struct ledger *ledger, int er
             ledger_absent(ledger, transfer->job.path, when_now_ms());
             break;
         }
-        put_off(ledger, transfer->recording, OFFLINE_AGAIN_MS, "its folder is offline");
+        put_off(ledger, transfer->recording, OFFLINE_AGAIN_MS, LEDGER_OFFLINE);
         ledger_try_other_path(ledger, transfer->recording);
         break;
     case -ESTALE:

@@ -71,8 +71,31 @@ static void trust_done(void *ctx)
     folder_step_over(ctx);
 }
 
+static void apply_back(void *ctx, struct ledger *ledger)
+{
+    const struct folder *folder = ctx;
+    ledger_folder_is_back(ledger, folder->ledger_watch, when_now_ms());
+}
+
+static void back_done(void *ctx)
+{
+    folder_step_over(ctx);
+}
+
+/* What waits for it need not wait any longer. */
+static void folder_is_back(struct folder *folder)
+{
+    if (folder->bulk != NULL)
+        return;
+    folder->steps++;
+    journal_add(folder->service->journal,
+                &(struct journal_step){apply_back, back_done, back_done, folder});
+}
+
 void folder_trust_root(struct folder *folder)
 {
+    if (!folder->trusted)
+        folder_is_back(folder);
     folder->trusted = true;
     if (folder->trust_recorded || folder->bulk != NULL)
         return;
@@ -174,8 +197,10 @@ static void on_state_changed(void *ctx, const struct watch_state *state)
     folder->events = state->events;
     mem_replace(&folder->reason, mem_string(state->reason));
     service_moved(folder->service);
-    if (state->online && !was_online)
+    if (state->online && !was_online) {
         meet_root(folder);
+        folder_is_back(folder);
+    }
     if (folder->bulk != NULL) {
         if (!state->online) {
             log_event(LOG_ERROR, "unreadable", "path", folder->root, "reason", state->reason, NULL);

@@ -329,7 +329,7 @@ bool checks_nothing_under_way(struct ledger *ledger, enum checks_rest rest, bool
 {
     struct query *query = db_query(
         ledger->db, "SELECT id, state, coalesce(reason, '') FROM recording WHERE state IN (3, 4, 5,"
-                    " 6) AND (reason IS NOT 'its folder is offline' OR ?1) LIMIT 1");
+                    " 6) AND (reason IS NOT '" LEDGER_OFFLINE "' OR ?1) LIMIT 1");
     query_bind_int(query, 1, rest == REST_OF_ALL);
     bool nothing = !query_step(query);
     if (!nothing && told) {

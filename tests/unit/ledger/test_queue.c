@@ -415,6 +415,35 @@ static void ids_in_a_state_come_in_batches(void **state)
     assert_int_equal(found[0], id[1]);
 }
 
+static void wait_for_folder(struct room *room, int64_t recording, const char *reason)
+{
+    struct plan_move move = {.to = STATE_WAITING, .next_attempt_ms = room->now_ms + 300 * S};
+    snprintf(move.reason, sizeof move.reason, "%s", reason);
+    ledger_move(room->ledger, recording, &move, room->now_ms);
+}
+
+static void a_folder_that_is_back_makes_due_what_waited_for_it(void **state)
+{
+    struct room *room = *state;
+    struct plan_item items[4];
+    int64_t id[3], next, ready[4];
+    take_three(room, id);
+    wait_for_folder(room, id[0], LEDGER_OFFLINE);
+    wait_for_folder(room, id[1], LEDGER_OFFLINE);
+    wait_for_folder(room, id[2], "Chorus answered 429");
+    commit(room);
+    while (ledger_take_ready(room->ledger, ready, 4) > 0)
+        ;
+    ledger_folder_is_back(room->ledger, room->watch + 1, room->now_ms);
+    assert_int_equal(fetch(room, LANE_DUE, ORDER_NEWEST, items, 4, &next), 0);
+    ledger_folder_is_back(room->ledger, room->watch, room->now_ms);
+    commit(room);
+    assert_int_equal(fetch(room, LANE_DUE, ORDER_NEWEST, items, 4, &next), 2);
+    assert_int_equal(next, room->now_ms + 300 * S);
+    assert_int_equal(ledger_take_ready(room->ledger, ready, 4), 1);
+    assert_true(ready[0] == id[0] || ready[0] == id[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +466,7 @@ int main(void)
         in_a_room(retry_of_one_whose_path_has_left_takes_its_copy),
         in_a_room(what_became_ready_is_told_once),
         in_a_room(ids_in_a_state_come_in_batches),
+        in_a_room(a_folder_that_is_back_makes_due_what_waited_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
