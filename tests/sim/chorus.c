@@ -40,7 +40,10 @@ static bool on(bool fault)
 
 void chorus_begin(void)
 {
-    memset(&chorus, 0, sizeof chorus);
+    for (int i = 0; i < MOST_PENDING; i++)
+        chorus.pending[i].used = false;
+    chorus.row_count = 0;
+    chorus.next_id = 0;
     chorus.token = 1;
 }
 

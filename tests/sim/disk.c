@@ -577,10 +577,18 @@ void disk_no_journals(bool none)
     disk.no_journals = none;
 }
 
+bool disk_is_made(const char *name)
+{
+    enum { COOKIE = 40, COOKIE_SIZE = 4 };
+    const struct file *file = find(name);
+    return file != NULL && file->there && file->seen.size >= disk.fresh[0].size &&
+           memcmp(file->seen.bytes + COOKIE, disk.fresh[0].bytes + COOKIE, COOKIE_SIZE) == 0;
+}
+
 bool disk_take_over(sqlite3_file *file, const char *name)
 {
     struct file *there = find(name);
-    if (there == NULL || !there->there || is_dead())
+    if (!disk_is_made(name) || is_dead())
         return false;
     ((struct handle *)file)->file = there;
     return true;

@@ -45,6 +45,8 @@ struct sqlite3_file;
 bool disk_is_log(const struct sqlite3_file *file, const char *database);
 /* Rollback journals cannot be opened. */
 void disk_no_journals(bool none);
+/* Whether the database itself, whatever is in its log, has the fresh ledger's schema. */
+bool disk_is_made(const char *database);
 /* This file of a connection that nobody uses is the database `name` from now on, as if opened, so a
  * place to die at. False: it cannot be. */
 bool disk_take_over(struct sqlite3_file *file, const char *name);

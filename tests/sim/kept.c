@@ -78,7 +78,7 @@ int __wrap_sqlite3_open_v2(const char *file, sqlite3 **out, int flags, const cha
         return SQLITE_OK;
     }
     int code = __real_sqlite3_open_v2(file, out, flags, vfs);
-    if (code == SQLITE_OK && kept.sqlite == NULL)
+    if (code == SQLITE_OK && kept.sqlite == NULL && disk_is_made(file))
         kept.sqlite = *out;
     return code;
 }

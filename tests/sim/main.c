@@ -30,6 +30,7 @@ static const char help[] =
 
 struct shared {
     uint64_t seed[MOST_JOBS]; /* that each process is at */
+    uint64_t next;
     uint64_t done, crashes, posts, commits;
     bool stop; /* one has broken a promise: the others need not go on */
 };
@@ -65,12 +66,15 @@ static bool run_seed(uint64_t seed, const struct options *options)
     return !sim.failed;
 }
 
-/* One process: its share of the seeds from `from` on. */
-static int run_share(uint64_t from, uint64_t to, int job, const struct options *options)
+/* One process: of the seeds up to `to`, those that no other one takes. */
+static int run_share(uint64_t to, int job, const struct options *options)
 {
     if (disk_register() != 0)
         return 2;
-    for (uint64_t seed = from; seed <= to && !shared->stop; seed += (uint64_t)options->jobs) {
+    while (!shared->stop) {
+        uint64_t seed = __atomic_fetch_add(&shared->next, 1, __ATOMIC_RELAXED);
+        if (seed > to)
+            break;
         shared->seed[job] = seed;
         alarm(SECONDS_A_SEED);
         if (!run_seed(seed, options)) {
@@ -102,10 +106,11 @@ static bool run_all(const struct options *options)
         uint64_t to = options->to - from < chunk ? options->to : from + chunk - 1;
         pid_t pids[MOST_JOBS];
         fflush(stdout);
+        shared->next = from;
         for (int job = 0; job < options->jobs; job++) {
             pids[job] = fork();
             if (pids[job] == 0)
-                _exit(run_share(from + (uint64_t)job, to, job, options));
+                _exit(run_share(to, job, options));
         }
         for (int job = 0; job < options->jobs; job++) {
             int status;
@@ -171,8 +176,9 @@ int main(int argc, char **argv)
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         return 71;
+    shared->next = options.from;
     if (options.one) /* in this process, for a debugger */
-        return run_share(options.from, options.to, 0, &options);
+        return run_share(options.to, 0, &options);
     double began = seconds();
     bool well = run_all(&options);
     double took = seconds() - began;

@@ -413,9 +413,8 @@ void world_run(uint64_t seed, bool with_trace, bool always_fresh)
     watch_begin_life();
     checks_begin();
     files_begin(dice_one_in(3) ? (int)dice_between(2, MOST_ROOTS) : 1);
-    bool has_ledger = !dice_one_in(10);
-    kept_allow(has_ledger && !always_fresh);
-    disk_format(has_ledger);
+    kept_allow(!always_fresh);
+    disk_format(!dice_one_in(10));
     config_draw(files.root_count);
     life_configure(config_of_world(false));
     life_token_file(chorus_token());
