@@ -40,6 +40,13 @@ static const struct command commands[] = {
      "  --held          all that are held\n"
      "  --undelete      lift what a deletion blocks: these PATHs are uploaded again\n",
      command_retry},
+    {"engagements", "[--from DATE] [--to DATE] [--owner EMAIL] [--name TEXT] [--json]",
+     "what Chorus shows, each with the local recording that it is",
+     "  --from DATE     from this day on, local time (--to DATE: up to and with it)\n"
+     "  --owner EMAIL   only this user's\n"
+     "  --name TEXT     only those whose name holds this text, case ignored\n"
+     "  --json          one JSON object a line\n",
+     command_engagements},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
@@ -50,7 +57,7 @@ static int help(void)
            "usage: chorus-agent [--config FILE] COMMAND [ARGUMENTS]\n\ncommands:\n",
            command_version);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+        printf("  %-11s %s\n", commands[i].name, commands[i].summary);
     printf("\n"
            "options:\n"
            "  -c, --config FILE   default /etc/chorus-agent/chorus-agent.yaml\n"

@@ -99,19 +99,26 @@ char *engagements_target_by_id(char *const *ids, size_t count)
     return target;
 }
 
+/* One parameter more, if it has a value. */
+static void add_parameter(char **target, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    char *encoded = engagements_encode(value);
+    bool first = strchr(*target, '?') == NULL;
+    mem_replace(target, mem_printf("%s%c%s=%s", *target, first ? '?' : '&', name, encoded));
+    free(encoded);
+}
+
 char *engagements_target_by_time(int64_t from_ms, int64_t to_ms, const char *continuation_key)
 {
     char from[WHEN_TEXT], to[WHEN_TEXT];
+    char *target = mem_string("/v3/engagements");
     when_rfc3339(from_ms, from);
     when_rfc3339(to_ms, to);
-    char *from_encoded = engagements_encode(from), *to_encoded = engagements_encode(to);
-    char *key = continuation_key != NULL ? engagements_encode(continuation_key) : NULL;
-    char *target =
-        mem_printf("/v3/engagements?min_date=%s&max_date=%s%s%s", from_encoded, to_encoded,
-                   key != NULL ? "&continuation_key=" : "", key != NULL ? key : "");
-    free(from_encoded);
-    free(to_encoded);
-    free(key);
+    add_parameter(&target, "min_date", from_ms != 0 ? from : NULL);
+    add_parameter(&target, "max_date", to_ms != 0 ? to : NULL);
+    add_parameter(&target, "continuation_key", continuation_key);
     return target;
 }
 

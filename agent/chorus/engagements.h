@@ -33,8 +33,8 @@ bool engagement_is_processed(const struct engagement *row);
 /* "/v3/engagements?engagement_id=a,b": new string. */
 char *engagements_target_by_id(char *const *ids, size_t count);
 
-/* "/v3/engagements?min_date=...&max_date=..." (ISO 8601), and the page after `continuation_key`
- * (NULL: the first); new string. */
+/* "/v3/engagements?min_date=...&max_date=..." (ISO 8601; 0: no such limit), and the page after
+ * `continuation_key` (NULL: the first); new string. */
 char *engagements_target_by_time(int64_t from_ms, int64_t to_ms, const char *continuation_key);
 
 /* "/api/v1/conversations/ID?fields=meeting.id,..."; new string. */

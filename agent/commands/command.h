@@ -32,6 +32,9 @@ int command_explain(const struct invocation *invocation);
 int command_status(const struct invocation *invocation);
 int command_list(const struct invocation *invocation);
 int command_retry(const struct invocation *invocation);
+int command_delete(const struct invocation *invocation);
+int command_audit(const struct invocation *invocation);
+int command_engagements(const struct invocation *invocation);
 
 /* --- shared by commands (shared.c) --- */
 

@@ -349,6 +349,11 @@ typedef void (*ledger_each_row)(void *ctx, const struct ledger_row *row);
 size_t ledger_list(struct ledger *ledger, int state, const char *path, ledger_each_row each,
                    void *ctx);
 
+/* The recording that this engagement is, as the path it is sent from; at most one row. Returns how
+ * many. A read. */
+size_t ledger_list_engagement(struct ledger *ledger, const char *engagement_id,
+                              ledger_each_row each, void *ctx);
+
 struct ledger_event {
     int64_t at_ms;
     enum recording_state state;

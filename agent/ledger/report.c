@@ -239,6 +239,20 @@ size_t ledger_list(struct ledger *ledger, int state, const char *path, ledger_ea
     return count;
 }
 
+size_t ledger_list_engagement(struct ledger *ledger, const char *engagement_id,
+                              ledger_each_row each, void *ctx)
+{
+    struct query *query =
+        db_query(ledger->db,
+                 LIST_COLUMNS " AND r.engagement_id = ?1 AND r.path = p.id ORDER BY p.id LIMIT 1");
+    query_bind_text(query, 1, engagement_id);
+    size_t count = query_step(query);
+    if (count > 0)
+        give_row(query, each, ctx);
+    query_end(query);
+    return count;
+}
+
 size_t ledger_story(struct ledger *ledger, const char *path,
                     void (*each)(void *ctx, const struct ledger_event *event), void *ctx)
 {
