@@ -40,6 +40,25 @@ static const struct command commands[] = {
      "  --held          all that are held\n"
      "  --undelete      lift what a deletion blocks: these PATHs are uploaded again\n",
      command_retry},
+    {"delete",
+     "TARGET... [--reason TEXT] [--requested-by TEXT] [--local] [--force] [--dry-run] [--expect N] "
+     "[--wait]",
+     "request the deletion of recordings from Chorus",
+     "  TARGET          a path, glob:PATTERN, name:FILE, sha256:HEX, engagement:ID, a Chorus "
+     "link,\n"
+     "                  phone:DIGITS or field:NAME=VALUE\n"
+     "  --reason TEXT   why; stands in the result and in the audit\n"
+     "  --requested-by TEXT\n"
+     "  --local         remove the local copies, too\n"
+     "  --force         also remove playlist moments cut from it\n"
+     "  --dry-run       only tell what would be deleted\n"
+     "  --expect N      refuse if it is not this number of recordings\n"
+     "  --wait          follow it to its end and print the result\n",
+     command_delete},
+    {"audit", "[--verify] [--json]", "what was deleted on request",
+     "  --verify        whether a row of it was changed or taken away\n"
+     "  --json          one JSON object a line\n",
+     command_audit},
     {"engagements", "[--from DATE] [--to DATE] [--owner EMAIL] [--name TEXT] [--json]",
      "what Chorus shows, each with the local recording that it is",
      "  --from DATE     from this day on, local time (--to DATE: up to and with it)\n"

@@ -81,6 +81,7 @@ char *control_dir_make(const char *path, const char *group, uid_t uid, gid_t gid
     return control_dir_judge(path, group, &missing);
 }
 
+/* A missing folder below it is made by the service. */
 static char *judge_folder(const char *path, const char *below)
 {
     struct stat st;
@@ -91,6 +92,8 @@ static char *judge_folder(const char *path, const char *below)
     if (error == 0 && faccessat(AT_FDCWD, folder, R_OK | W_OK | X_OK, AT_EACCESS) != 0)
         error = errno;
     free(folder);
+    if (error == ENOENT && below[0] != '\0')
+        error = 0;
     return error != 0 ? cannot(path, below, "used", error) : NULL;
 }
 
