@@ -10,10 +10,7 @@
 #include "watcher/beneath.h"
 #include "watcher/digest.h"
 
-enum {
-    BLOCK = 512 * 1024,      /* bytes a read */
-    SLICE = 16 * 1024 * 1024 /* bytes a job: tens of milliseconds */
-};
+enum { SLICE = 16 * 1024 * 1024 /* bytes a job: tens of milliseconds */ };
 
 struct fingerprint *fingerprint_new(const char *path, const struct file_identity *identity)
 {
@@ -28,8 +25,7 @@ struct fingerprint *fingerprint_new(const char *path, const struct file_identity
     f->answer.identity = *identity;
     f->answer.zeros = identity->size > 0;
     f->digest = digest_new();
-    f->buffer = malloc(BLOCK);
-    if (!f->digest || !f->buffer) {
+    if (!f->digest) {
         fingerprint_free(f);
         return NULL;
     }
@@ -45,7 +41,6 @@ void fingerprint_free(struct fingerprint *f)
         close(f->fd);
     }
     digest_free(f->digest);
-    free(f->buffer);
     free(f);
 }
 
@@ -109,13 +104,18 @@ static void finish(struct fingerprint *f)
     }
 }
 
-void fingerprint_run(struct fingerprint *f, int root)
+bool fingerprint_has_begun(const struct fingerprint *f)
+{
+    return f->fd >= 0;
+}
+
+void fingerprint_run(struct fingerprint *f, int root, unsigned char *buffer)
 {
     if (f->fd < 0 && !begin(f, root)) {
         return;
     }
     for (uint64_t slice = 0; slice < SLICE;) {
-        ssize_t got = pread(f->fd, f->buffer, BLOCK, (off_t)f->at);
+        ssize_t got = pread(f->fd, buffer, FINGERPRINT_BLOCK, (off_t)f->at);
         if (got < 0 && errno == EINTR) {
             continue;
         }
@@ -127,8 +127,8 @@ void fingerprint_run(struct fingerprint *f, int root)
             finish(f);
             return;
         }
-        f->answer.zeros = f->answer.zeros && is_zero((const char *)f->buffer, (size_t)got);
-        if (digest_update(f->digest, f->buffer, (size_t)got) != 0) {
+        f->answer.zeros = f->answer.zeros && is_zero((const char *)buffer, (size_t)got);
+        if (digest_update(f->digest, buffer, (size_t)got) != 0) {
             end(f, WATCH_FINGERPRINT_UNREADABLE, EIO);
             return;
         }

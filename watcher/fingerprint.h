@@ -9,6 +9,8 @@
 
 #include "watcher/watcher.h"
 
+enum { FINGERPRINT_BLOCK = 512 * 1024 }; /* bytes a read */
+
 struct fingerprint {
     uint64_t id; /* of the candidate; the caller's */
     bool done;
@@ -17,7 +19,6 @@ struct fingerprint {
     int fd;
     uint64_t at;
     struct digest *digest;
-    unsigned char *buffer;
     char path[];
 };
 
@@ -25,7 +26,11 @@ struct fingerprint {
 struct fingerprint *fingerprint_new(const char *path, const struct file_identity *identity);
 void fingerprint_free(struct fingerprint *fingerprint);
 
-/* Reads up to 16 MiB more; opens the file first, checks its identity before and after. */
-void fingerprint_run(struct fingerprint *fingerprint, int root);
+/* Whether anything of it was read. */
+bool fingerprint_has_begun(const struct fingerprint *fingerprint);
+
+/* Reads up to 16 MiB more; opens the file first, checks its identity before and after. `buffer`:
+ * FINGERPRINT_BLOCK bytes to read into. */
+void fingerprint_run(struct fingerprint *fingerprint, int root, unsigned char *buffer);
 
 #endif

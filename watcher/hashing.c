@@ -1,5 +1,5 @@
-/* Fingerprints asked for, in the order asked, one at a time. Each request gets one answer, unless
- * the caller releases the file or closes the watch. */
+/* Fingerprints asked for, in the order asked. Each request gets one answer, unless the caller
+ * releases the file or closes the watch. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,17 +44,28 @@ void hashing_cancel(struct watch *w, struct candidate *c)
     intake_phase(w, c, PHASE_SETTLING);
 }
 
-struct fingerprint *hashing_take(struct watch *w)
+size_t hashing_take(struct watch *w, struct fingerprint **fingerprints, size_t most)
 {
-    struct fingerprint *f = w->fingerprint;
-    w->fingerprint = NULL;
-    if (!f) {
-        f = fingerprint_new(w->hash_first->path, &w->hash_first->identity);
-        if (f) {
-            f->id = w->hash_first->id;
-        }
+    uint64_t bytes = 0;
+    size_t count = 0;
+    if (w->fingerprint) {
+        fingerprints[0] = w->fingerprint;
+        w->fingerprint = NULL;
+        return 1;
     }
-    return f;
+    for (const struct candidate *c = w->hash_first; c && count < most; c = c->later) {
+        bytes += c->identity.size;
+        if (count > 0 && bytes > HASH_BATCH_BYTES) {
+            break;
+        }
+        struct fingerprint *f = fingerprint_new(c->path, &c->identity);
+        if (!f) {
+            break;
+        }
+        f->id = c->id;
+        fingerprints[count++] = f;
+    }
+    return count;
 }
 
 void hashing_answer(struct watch *w, const char *path, enum watch_fingerprint_result result,
@@ -89,12 +100,13 @@ static void end(struct watch *w, struct candidate *c, const struct watch_fingerp
 void hashing_result(struct watch *w, struct fingerprint *f)
 {
     struct candidate *c = table_find_id(&w->table, f->path, f->id);
-    if (!c || c->phase != PHASE_HASHING) {
-        fingerprint_free(f);
+    bool wanted = c && c->phase == PHASE_HASHING;
+    if (wanted && !f->done && fingerprint_has_begun(f)) {
+        w->fingerprint = f;
         return;
     }
-    if (!f->done) {
-        w->fingerprint = f;
+    if (!wanted || !f->done) { /* one that has not begun still stands in the queue */
+        fingerprint_free(f);
         return;
     }
     end(w, c, &f->answer);

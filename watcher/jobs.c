@@ -138,6 +138,13 @@ static void probe_all(int root, struct job *job)
     }
 }
 
+static void fingerprint_all(int root, struct job *job)
+{
+    for (size_t i = 0; i < job->fingerprint_count; i++) {
+        fingerprint_run(job->fingerprints[i], root, job->buffer);
+    }
+}
+
 static void run(uv_work_t *request)
 {
     struct watch *w = request->data;
@@ -157,7 +164,7 @@ static void run(uv_work_t *request)
         scan_run(job->scan, root, &job->options->options, job->inotify, &job->slice);
         break;
     case JOB_HASH:
-        fingerprint_run(job->fingerprint, root);
+        fingerprint_all(root, job);
         break;
     case JOB_NONE:
     case JOB_ROOT:
@@ -180,9 +187,12 @@ static void discard(struct job *job)
     job->item_count = 0;
     scan_slice_clear(&job->slice);
     scan_free(job->scan);
-    fingerprint_free(job->fingerprint);
     job->scan = NULL;
-    job->fingerprint = NULL;
+    while (job->fingerprint_count > 0) {
+        fingerprint_free(job->fingerprints[--job->fingerprint_count]);
+    }
+    free(job->buffer);
+    job->buffer = NULL;
 }
 
 /* What the job took along goes back to the watch. */
@@ -197,6 +207,15 @@ static void give_back(struct watch *w, struct job *job)
     }
 }
 
+static void take_fingerprints(struct watch *w, struct job *job)
+{
+    for (size_t i = 0; i < job->fingerprint_count && !w->closing; i++) {
+        struct fingerprint *f = job->fingerprints[i];
+        job->fingerprints[i] = NULL;
+        hashing_result(w, f);
+    }
+}
+
 static void put_off(struct watch *w, struct job *job)
 {
     w->pause_ns = watch_now().steady_ns + 1000 * MS_NS;
@@ -207,11 +226,7 @@ static void put_off(struct watch *w, struct job *job)
             table_due(&w->table, c, w->pause_ns);
         }
     }
-    if (job->fingerprint) {
-        struct fingerprint *f = job->fingerprint;
-        job->fingerprint = NULL;
-        hashing_result(w, f);
-    }
+    take_fingerprints(w, job);
 }
 
 static void found_root(struct watch *w, const struct root *found)
@@ -244,12 +259,9 @@ static void take_results(struct watch *w, struct job *job)
     case JOB_SCAN:
         intake_slice(w, job);
         break;
-    case JOB_HASH: {
-        struct fingerprint *f = job->fingerprint;
-        job->fingerprint = NULL;
-        hashing_result(w, f);
+    case JOB_HASH:
+        take_fingerprints(w, job);
         break;
-    }
     case JOB_NONE:
         break;
     }
@@ -347,8 +359,9 @@ static bool load(struct watch *w, struct job *job)
         load_scan(w, job, &w->scan);
         return true;
     case JOB_HASH:
-        job->fingerprint = hashing_take(w);
-        return job->fingerprint != NULL;
+        job->buffer = malloc(FINGERPRINT_BLOCK);
+        job->fingerprint_count = job->buffer ? hashing_take(w, job->fingerprints, BATCH) : 0;
+        return job->fingerprint_count > 0;
     case JOB_NONE:
     case JOB_ROOT:
         break;

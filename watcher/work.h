@@ -16,7 +16,8 @@
 #include "watcher/table.h"
 
 enum {
-    BATCH = 64,      /* files looked at by one job: a few milliseconds */
+    BATCH = 64, /* files looked at, or hashed, by one job: a few milliseconds */
+    HASH_BATCH_BYTES = 8 * 1024 * 1024, /* and so many bytes of several files */
     BACKLOG = 2048,  /* candidates that wait for us or the caller, from which on a scan waits */
     TABLE = 65536,   /* candidates from which on an event only asks for a scan: memory stays flat */
     SUBTREES = 1024, /* folders asked for one by one, from which on everything is looked at */
@@ -69,7 +70,9 @@ struct job {
     struct scan *scan;
     struct scan_slice slice;
     int inotify;
-    struct fingerprint *fingerprint;
+    struct fingerprint *fingerprints[BATCH];
+    size_t fingerprint_count;
+    unsigned char *buffer; /* for them all */
 };
 
 /* A path to answer for or to enter, in order. */
@@ -186,8 +189,11 @@ void intake_subtree(struct watch *watch, const char *folder);
 void hashing_begin(struct watch *watch, struct candidate *candidate);
 /* No longer wanted: no answer. */
 void hashing_cancel(struct watch *watch, struct candidate *candidate);
-/* The suspended or a new fingerprint of the first in the queue; NULL when memory is short. */
-struct fingerprint *hashing_take(struct watch *watch);
+/* The suspended fingerprint, or new ones of the first in the queue: a large file alone, small ones
+ * together, since what is answered together is remembered together. How many; 0 when memory is
+ * short. */
+size_t hashing_take(struct watch *watch, struct fingerprint **fingerprints, size_t most);
+/* Answers it, or keeps it until its turn comes again. Takes it over. */
 void hashing_result(struct watch *watch, struct fingerprint *fingerprint);
 void hashing_answer(struct watch *watch, const char *path, enum watch_fingerprint_result result,
                     int error);
