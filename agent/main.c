@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #include "agent/commands/command.h"
+#include "agent/commands/describe.h"
 
 static const struct command commands[] = {
     {"run", "", "the service: watch, queue, upload, until it is told to end", "", command_run},
@@ -77,23 +78,8 @@ static int help(void)
            command_version);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         printf("  %-11s %s\n", commands[i].name, commands[i].summary);
-    printf("\n"
-           "options:\n"
-           "  -c, --config FILE   default /etc/chorus-agent/chorus-agent.yaml\n"
-           "      --help          this, or `chorus-agent COMMAND --help`; `check --help` lists "
-           "every configuration key\n"
-           "      --version\n");
+    printf("\noptions:\n%s", describe_general_options);
     return EX_OK;
-}
-
-static void help_keys(void)
-{
-    printf("\nconfiguration keys:\n");
-    for (size_t i = 0; i < config_key_count(); i++) {
-        struct config_key_help key = config_key_at(i);
-        printf("  %s: %s%s%s\n      %s\n", key.key, key.type,
-               key.default_text[0] != '\0' ? ", default " : "", key.default_text, key.help);
-    }
 }
 
 static int help_command(const struct command *command)
@@ -103,7 +89,7 @@ static int help_command(const struct command *command)
     if (command->options[0] != '\0')
         printf("\n%s", command->options);
     if (command->run == command_check)
-        help_keys();
+        describe_keys_as_text();
     return EX_OK;
 }
 
@@ -119,6 +105,7 @@ static const struct command *find(const char *name)
 /* What the general options said; they may stand before or after the command. */
 struct general {
     const char *config_file;
+    const char *describe; /* a part, for the build; NULL */
     bool help, version, bad;
 };
 
@@ -134,6 +121,8 @@ static int take_general(int argc, char **argv, struct general *general)
         }
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             general->help = true;
+        } else if (i == 1 && strcmp(argv[i], "--describe") == 0 && argc == 3) {
+            general->describe = argv[++i];
         } else if (strcmp(argv[i], "--version") == 0) {
             general->version = true;
         } else if (strncmp(argv[i], "--config=", 9) == 0) {
@@ -169,6 +158,8 @@ int main(int argc, char **argv)
         printf("chorus-agent %s\n", command_version);
         return EX_OK;
     }
+    if (general.describe != NULL)
+        return describe_part(commands, COMMAND_COUNT, general.describe);
     if (general.help && kept == 0)
         return help();
     if (kept == 0 || general.bad) {
