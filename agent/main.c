@@ -11,6 +11,12 @@
 
 static const struct command commands[] = {
     {"run", "", "the service: watch, queue, upload, until it is told to end", "", command_run},
+    {"init", "[--watch DIR --owner EMAIL]",
+     "write a configuration: for the recording folders found here, or for this one",
+     "  --watch DIR     do not look around: this folder\n"
+     "  --owner EMAIL   all of it belongs to this Chorus user\n"
+     "  --root DIR      look around below this folder instead\n",
+     command_init},
     {"once", "[--watch NAME] [--owner EMAIL] [PATH...]",
      "take in what the folders (or these paths) hold now, upload it, end",
      "  --watch NAME    take what this watch holds; with PATHs: take them by its rules\n"

@@ -109,6 +109,18 @@ static char *check_token(const struct config *config, struct findings *findings)
     return token;
 }
 
+/* No error: it may have been made a moment ago, and is read again once it is filled. */
+static void check_tables(const struct config *config)
+{
+    struct stat st;
+    for (size_t i = 0; i < config->table_count; i++) {
+        const struct table_config *table = &config->tables[i];
+        if (stat(table->path, &st) == 0 && st.st_size == 0)
+            printf("%s: table %s: %s is empty: a recording whose owner it should tell is held\n",
+                   config->file, table->name, table->path);
+    }
+}
+
 /* --- online --- */
 
 static int judge(const struct config *config, const char *what, const struct online_answer *answer)
@@ -194,6 +206,7 @@ static int check(const struct invocation *invocation, bool online)
     check_control_dir(config, &findings);
     for (size_t i = 0; i < config->watch_count; i++)
         check_watch(config, &config->watches[i], &findings);
+    check_tables(config);
     char *token = check_token(config, &findings);
     code = online && token != NULL ? check_online(config, token, &findings) : 0;
     token_clear(&token);

@@ -123,7 +123,8 @@ static void tell_unreadable(struct config_problems *problems, int error)
     else if (error == EINVAL)
         problems_error(problems, 0, "this is no regular file");
     else
-        problems_error(problems, 0, "cannot be read: %s", strerror(error));
+        problems_error(problems, 0, "cannot be read: %s%s", strerror(error),
+                       error == ENOENT ? "; `chorus-agent init` writes one" : "");
 }
 
 static int load(const char *file, bool to_look, struct config **out,

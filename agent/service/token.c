@@ -66,7 +66,11 @@ static int read_file(const char *file, char **token, char **problem)
     struct stat st;
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st) != 0) {
-        *problem = mem_printf("%s cannot be read: %s", file, strerror(errno));
+        *problem = errno == ENOENT
+                       ? mem_printf("%s is not there; put the API token of Chorus into it, one "
+                                    "line, readable by the service's user and nobody else",
+                                    file)
+                       : mem_printf("%s cannot be read: %s", file, strerror(errno));
         if (fd >= 0)
             close(fd);
         return -1;
