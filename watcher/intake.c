@@ -393,6 +393,7 @@ static void end_scan(struct watch *w, struct scan *scan)
     struct in_folder all = {.watch = w, .now_ns = now_ns};
     struct watch_scan told = {.number = w->scan_number,
                               .files = w->scan_files,
+                              .passed_over = scan->passed_over,
                               .complete = !scan->incomplete && !w->scan_spoilt};
     free(w->unreadable_folder);
     w->unreadable_folder = scan->first_unreadable;

@@ -230,6 +230,7 @@ static void take_file(struct scan *scan, const struct watch_options *options, co
     if (!path) {
         scan->incomplete = true;
     } else if (names_pass_over(options, path)) {
+        scan->passed_over++;
         free(path);
     } else {
         struct watch_entry *entry = &slice->entries[slice->entry_count++];

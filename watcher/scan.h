@@ -41,9 +41,10 @@ struct scan {
     /* results so far */
     size_t unreadable; /* directories */
     char *first_unreadable;
-    int first_error; /* errno */
-    size_t too_deep; /* directories below NAMES_DEPTH, or that contain themselves */
-    bool incomplete; /* something was not looked at */
+    int first_error;    /* errno */
+    size_t passed_over; /* files whose names the options do not take */
+    size_t too_deep;    /* directories below NAMES_DEPTH, or that contain themselves */
+    bool incomplete;    /* something was not looked at */
     /* scan.c's own */
     char **stack; /* directories to enter; the last one first */
     size_t stack_count, stack_room;

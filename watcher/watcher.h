@@ -98,10 +98,11 @@ struct watch_state {
 };
 
 struct watch_scan {
-    uint64_t number; /* 1 for the first since watch_new */
-    uint64_t files;  /* candidates seen, known or not */
-    bool complete;   /* false: the folder went away or a directory could not be read; absence then
-                        proves nothing */
+    uint64_t number;      /* 1 for the first since watch_new */
+    uint64_t files;       /* candidates seen, known or not */
+    uint64_t passed_over; /* other files, whose names the options do not take */
+    bool complete; /* false: the folder went away or a directory could not be read; absence then
+                      proves nothing */
 };
 
 /* `ctx` of watch_new comes back in each. */

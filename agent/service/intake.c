@@ -247,10 +247,12 @@ static void skip_done(void *ctx)
 {
     struct intake *intake = ctx;
     struct folder *folder = intake->folder;
-    if (intake->skip == SKIP_BEFORE_START)
+    if (intake->skip == SKIP_BEFORE_START) {
         folder->left_alone++;
-    else
+    } else {
+        folder->appeared++;
         log_event(LOG_INFO, "skipped", "path", intake->path, "reason", intake->reason, NULL);
+    }
     finish(intake);
 }
 
@@ -334,6 +336,8 @@ static void admit_done(void *ctx)
 {
     struct intake *intake = ctx;
     struct folder *folder = intake->folder;
+    folder->appeared++;
+    folder->accepted++;
     if (intake->cut_name != NULL)
         log_event(LOG_WARNING, "name-cut", "path", intake->path, "name", intake->cut_name, "reason",
                   "the name was longer than the 250 characters that are sent", NULL);
@@ -440,6 +444,8 @@ void intake_scanned(void *ctx, const struct watch_scan *scan)
 {
     struct folder *folder = ctx;
     folder->scanned = true;
+    folder->candidates = scan->files;
+    folder->passed_over = scan->passed_over;
     service_moved(folder->service);
     if (folder->bulk == NULL && scan->complete) {
         struct sweep *sweep = mem_zalloc(sizeof *sweep);

@@ -10,6 +10,7 @@
 #include "agent/ledger/ledger.h"
 #include "agent/plan/plan.h"
 #include "agent/service/journal.h"
+#include "agent/service/quiet.h"
 #include "agent/service/service.h"
 #include "agent/service/throughput.h"
 #include "uploader/uploader.h"
@@ -45,7 +46,12 @@ struct folder {
     /* Whether its root is the folder it was, so that absence means something: an empty mount point
      * is no empty folder. */
     bool trusted, trust_recorded;
-    int64_t lost_ms;    /* when an earlier ledger was found to be lost; 0: never */
+    int64_t lost_ms; /* when an earlier ledger was found to be lost; 0: never */
+    /* For quiet.c: of the last whole look, and since it last judged. */
+    uint64_t candidates, passed_over;
+    uint64_t appeared, accepted; /* finished files that are new; those that became recordings */
+    int64_t judged_ms;           /* steady */
+    struct quiet_alarm unaccepted;
     int64_t left_alone; /* skipped "before the first start" in this run */
     uint8_t *seen;      /* by path row: met by the scan that is under way */
     size_t seen_room;
@@ -78,6 +84,7 @@ struct service {
     struct readback *readback;
     struct lookup *lookups;
     struct heartbeat *heartbeat; /* NULL: `once` */
+    struct quiet *quiet;         /* likewise */
 
     uv_timer_t wake, status_timer, bulk_timer, end_timer;
     uv_signal_t on_term, on_int, on_hup;

@@ -293,6 +293,7 @@ static void end_last_parts(struct service *service)
     retirements_close(service->retirements);
     readback_close(service->readback);
     heartbeat_close(service->heartbeat);
+    quiet_close(service->quiet);
     close_timers(service);
 }
 
@@ -438,6 +439,7 @@ static int run_loop(struct service *service)
         log_event(LOG_INFO, "started", "version", service->options->version, "url",
                   service->config->chorus.url, NULL);
         service->heartbeat = heartbeat_new(service);
+        service->quiet = quiet_new(service);
     }
     if (code != 0)
         service_end(service, code);
