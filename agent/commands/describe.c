@@ -1,5 +1,6 @@
 #include "agent/commands/describe.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -39,14 +40,14 @@ static void put_text(const char *text)
     put_plain(text, strlen(text));
 }
 
-/* "  --watch NAME    take what ...": the option with its argument, then the words. A line without
- * an option goes on with the one before. */
+/* "  --watch NAME    take what ...": the option with its argument, then the words. A line further
+ * in goes on with the one before. */
 static void put_option_line(const char *line, size_t n)
 {
     size_t at = strspn(line, " ");
     if (at >= n)
         return;
-    if (line[at] != '-') {
+    if (line[at] != '-' && at > 2) {
         printf("\t");
         put_plain(line + at, n - at);
         printf("\n");
@@ -133,24 +134,51 @@ static void print_keys(void)
 
 /* --- completion --- */
 
-/* "--watch " of "  -w, --watch NAME   take ..."; nothing of a line that goes on. */
-static void print_option_word(const char *line, size_t n)
+/* Length of the option that stands there, 0: none. */
+static size_t option_length(const char *text)
 {
+    size_t n = 2;
+    if (strncmp(text, "--", 2) != 0)
+        return 0;
+    while (islower((unsigned char)text[n]) || text[n] == '-')
+        n++;
+    return n > 2 ? n : 0;
+}
+
+/* "--watch " of "[--watch NAME] ...". */
+static void print_argument_words(const char *arguments)
+{
+    for (const char *at = arguments; *at != '\0'; at++) {
+        size_t n = at == arguments || strchr(" [", at[-1]) != NULL ? option_length(at) : 0;
+        if (n > 0)
+            printf("%.*s ", (int)n, at);
+    }
+}
+
+/* "--watch " of "  -w, --watch NAME   take ...", unless the arguments have it; nothing of a line
+ * that goes on. */
+static void print_option_word(const char *line, size_t n, const char *arguments)
+{
+    char word[64];
     size_t at = strspn(line, " ");
     if (at >= n || line[at] != '-')
         return;
-    while (at + 1 < n && strncmp(line + at, "--", 2) != 0)
+    while (at < n && option_length(line + at) == 0)
         at++;
-    size_t length = strcspn(line + at, " \n");
-    if (at + length <= n)
-        printf("%.*s ", (int)length, line + at);
+    size_t length = at < n ? option_length(line + at) : 0;
+    if (length == 0 || length >= sizeof word)
+        return;
+    snprintf(word, sizeof word, "%.*s", (int)length, line + at);
+    if (strstr(arguments, word) == NULL)
+        printf("%s ", word);
 }
 
-static void print_option_words(const char *options)
+static void print_option_words(const char *options, const char *arguments)
 {
+    print_argument_words(arguments);
     while (*options != '\0') {
         size_t n = strcspn(options, "\n");
-        print_option_word(options, n);
+        print_option_word(options, n, arguments);
         options += n + (options[n] == '\n');
     }
 }
@@ -164,11 +192,11 @@ static void print_bash(const struct command *commands, size_t count)
     for (int i = 0; i < STATE_COUNT; i++)
         printf("%s%s", i > 0 ? " " : "", state_name((enum recording_state)i));
     printf("'\n_chorus_agent_general='");
-    print_option_words(describe_general_options);
+    print_option_words(describe_general_options, "");
     printf("'\n_chorus_agent_options() {\n    case $1 in\n");
     for (size_t i = 0; i < count; i++) {
         printf("    %s) echo '", commands[i].name);
-        print_option_words(commands[i].options);
+        print_option_words(commands[i].options, commands[i].arguments);
         printf("' ;;\n");
     }
     printf("    esac\n}\n");
