@@ -8,15 +8,19 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-static void *check(void *p)
+void mem_exhausted(void)
 {
     static const char words[] = "chorus-agent: out of memory; the service manager starts it again, "
                                 "nothing is lost\n";
-    if (p == NULL) {
-        ssize_t ignored = write(STDERR_FILENO, words, sizeof words - 1);
-        (void)ignored;
-        _exit(EX_OSERR);
-    }
+    ssize_t ignored = write(STDERR_FILENO, words, sizeof words - 1);
+    (void)ignored;
+    _exit(EX_OSERR);
+}
+
+static void *check(void *p)
+{
+    if (p == NULL)
+        mem_exhausted();
     return p;
 }
 

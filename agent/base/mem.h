@@ -8,6 +8,9 @@
 
 #include <stddef.h>
 
+/* Says that memory is short, and ends the process: for what a library refused for want of it. */
+_Noreturn void mem_exhausted(void);
+
 void *mem_zalloc(size_t size);
 void *mem_array(size_t count, size_t size); /* zeroed */
 void *mem_resize(void *old, size_t count, size_t size);

@@ -255,6 +255,30 @@ char *query_string(const struct query *query, int column)
     return mem_bytes_string(bytes != NULL ? bytes : "", n);
 }
 
+bool query_hash(const struct query *query, int column, uint8_t hash[32])
+{
+    size_t n;
+    const void *bytes = query_blob(query, column, &n);
+    if (n != 32)
+        return false;
+    memcpy(hash, bytes, n);
+    return true;
+}
+
+int64_t query_number(struct query *query)
+{
+    int64_t value = query_step(query) ? query_int(query, 0) : 0;
+    query_end(query);
+    return value;
+}
+
+char *query_text(struct query *query)
+{
+    char *value = query_step(query) ? query_string(query, 0) : NULL;
+    query_end(query);
+    return value;
+}
+
 int64_t db_last_id(const struct db *db)
 {
     return sqlite3_last_insert_rowid(db->sqlite);

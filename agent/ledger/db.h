@@ -59,6 +59,12 @@ bool query_is_null(const struct query *query, int column);
 const void *query_blob(const struct query *query, int column, size_t *n);
 /* New string of a text or blob, NULL for NULL. */
 char *query_string(const struct query *query, int column);
+/* Copies a blob of 32 bytes; false: it is none, and `hash` is untouched. */
+bool query_hash(const struct query *query, int column, uint8_t hash[32]);
+
+/* For a query of one value: its first row, and the query is ended. 0 or NULL: no row. */
+int64_t query_number(struct query *query);
+char *query_text(struct query *query); /* new */
 
 int64_t db_last_id(const struct db *db);
 int64_t db_changes(const struct db *db);

@@ -88,9 +88,7 @@ int64_t ledger_erasures_next(struct ledger *ledger)
 {
     struct query *query = db_query(ledger->db, "SELECT min(due_ms) FROM erasure WHERE"
                                                " phase IN (1, 2, 3, 4) AND superseded = 0");
-    int64_t at = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return at;
+    return query_number(query);
 }
 
 static void write_down(struct ledger *ledger, const struct erasure *e)
@@ -127,7 +125,7 @@ void audit_add_for(struct ledger *ledger, struct audit_entry *entry, int64_t rec
                    int64_t now_ms)
 {
     char sha256[65] = "", call_hash[65] = "";
-    size_t n;
+    uint8_t hash[32];
     char *engagement_id = NULL;
     cJSON *details = cJSON_CreateObject();
     struct query *query = db_query(
@@ -137,12 +135,10 @@ void audit_add_for(struct ledger *ledger, struct audit_entry *entry, int64_t rec
     query_bind_int(query, 1, recording);
     if (query_step(query)) {
         static const char *const keys[] = {"path", "name", "owner"};
-        const void *bytes = query_blob(query, 0, &n);
-        if (n == 32)
-            bytes_to_hex(bytes, n, sha256);
-        bytes = query_blob(query, 1, &n);
-        if (n == 32)
-            bytes_to_hex(bytes, n, call_hash);
+        if (query_hash(query, 0, hash))
+            bytes_to_hex(hash, sizeof hash, sha256);
+        if (query_hash(query, 1, hash))
+            bytes_to_hex(hash, sizeof hash, call_hash);
         engagement_id = query_string(query, 2);
         for (int i = 0; i < 3; i++) {
             char *text = query_string(query, 3 + i);
@@ -155,7 +151,7 @@ void audit_add_for(struct ledger *ledger, struct audit_entry *entry, int64_t rec
     char *text = cJSON_PrintUnformatted(details);
     cJSON_Delete(details);
     entry->recording = recording;
-    entry->sha256 = sha256[0] != '\0' ? sha256 : NULL;
+    entry->sha256 = sha256;
     entry->call_hash = call_hash[0] != '\0' ? call_hash : NULL;
     if (entry->engagement_id == NULL || entry->engagement_id[0] == '\0')
         entry->engagement_id = engagement_id;
@@ -192,8 +188,7 @@ static void move_call(struct ledger *ledger, int64_t recording, enum recording_s
                                                    " state = 12 AND id > ? ORDER BY id LIMIT 1");
         query_bind_int(query, 1, recording);
         query_bind_int(query, 2, twin);
-        twin = query_step(query) ? query_int(query, 0) : 0;
-        query_end(query);
+        twin = query_number(query);
         if (twin == 0)
             return;
         recording_move(ledger, twin, to == STATE_DELETED ? STATE_DELETED : STATE_HELD, 0, 0, reason,
@@ -206,9 +201,7 @@ static bool was_accepted(struct ledger *ledger, int64_t recording)
     struct query *query =
         db_query(ledger->db, "SELECT 1 FROM recording WHERE id = ? AND uploaded_ms IS NOT NULL");
     query_bind_int(query, 1, recording);
-    bool yes = query_step(query);
-    query_end(query);
-    return yes;
+    return query_number(query) != 0;
 }
 
 static void end_recording(struct ledger *ledger, const struct erasure *e, int64_t now_ms)
@@ -260,9 +253,7 @@ static int64_t waiting_erasure(struct ledger *ledger, int64_t recording)
     struct query *query =
         db_query(ledger->db, "SELECT id FROM erasure WHERE phase = 0 AND recording = ?");
     query_bind_int(query, 1, recording);
-    int64_t id = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return id;
+    return query_number(query);
 }
 
 /* How an erasure goes on with its recording as it stands, which nobody is sending. */
@@ -294,7 +285,7 @@ bool erasure_consume(struct ledger *ledger, int64_t recording, int64_t now_ms)
     struct erasure e;
     bool arrived;
     int64_t id = waiting_erasure(ledger, recording);
-    if (id == 0 || !ledger_erasure(ledger, id, &e))
+    if (!ledger_erasure(ledger, id, &e))
         return false;
     go_on(ledger, &e, &arrived, now_ms);
     if (arrived)
@@ -310,8 +301,7 @@ static void set_call_hash(struct ledger *ledger, int64_t recording)
     struct ledger_tombstone tombstone;
     struct query *query = db_query(ledger->db, "SELECT call_key FROM recording WHERE id = ?");
     query_bind_int(query, 1, recording);
-    char *call_key = query_step(query) ? query_string(query, 0) : NULL;
-    query_end(query);
+    char *call_key = query_text(query);
     if (tombstone_of_call(call_key, &tombstone)) {
         query = db_query(ledger_write(ledger), "UPDATE recording SET call_hash = ? WHERE id = ?");
         query_bind_blob(query, 1, tombstone.hash, sizeof tombstone.hash);
@@ -324,15 +314,13 @@ static void set_call_hash(struct ledger *ledger, int64_t recording)
 size_t recording_tombstones(struct ledger *ledger, int64_t recording,
                             struct ledger_tombstone tombstones[2])
 {
-    size_t count = 0, n;
+    size_t count = 0;
     struct query *query =
         db_query(ledger->db, "SELECT sha256, call_key FROM recording WHERE id = ?");
     query_bind_int(query, 1, recording);
     if (query_step(query)) {
-        const void *sha256 = query_blob(query, 0, &n);
         tombstones[0].is_call = false;
-        if (n == sizeof tombstones->hash)
-            memcpy(tombstones[count++].hash, sha256, n);
+        count += query_hash(query, 0, tombstones[0].hash);
         char *call_key = query_string(query, 1);
         count += tombstone_of_call(call_key, &tombstones[count]);
         free(call_key);
@@ -475,9 +463,8 @@ static int64_t stands_for(struct ledger *ledger, int64_t recording)
         ledger->db, "SELECT twin_of FROM recording WHERE id = ? AND twin_of IS NOT NULL AND"
                     " state IN (8, 12, 13) AND known_by_409 = 0 AND uncertain = 0");
     query_bind_int(query, 1, recording);
-    int64_t first = query_step(query) ? query_int(query, 0) : recording;
-    query_end(query);
-    return first;
+    int64_t first = query_number(query);
+    return first != 0 ? first : recording;
 }
 
 static void mark_local(struct ledger *ledger, int64_t recording)
@@ -537,17 +524,14 @@ bool path_block_take(struct ledger *ledger, int64_t path)
     struct query *query = db_query(ledger->db, "SELECT path FROM path WHERE id = ? AND EXISTS"
                                                " (SELECT 1 FROM path_block)");
     query_bind_int(query, 1, path);
-    char *name = query_step(query) ? query_string(query, 0) : NULL;
-    query_end(query);
-    bool hashed = name != NULL && wiped_path(name, key);
-    free(name);
-    if (!hashed)
+    char *name = query_text(query);
+    if (name == NULL)
         return false;
+    wiped_path(name, key);
+    free(name);
     query = db_query(ledger->db, "SELECT 1 FROM path_block WHERE path = ?");
     query_bind_blob(query, 1, key, sizeof key);
-    bool blocked = query_step(query);
-    query_end(query);
-    if (!blocked)
+    if (query_number(query) == 0)
         return false;
     query = db_query(ledger_write(ledger), "DELETE FROM path_block WHERE path = ?");
     query_bind_blob(query, 1, key, sizeof key);
@@ -674,9 +658,7 @@ bool ledger_engagement_is_anothers(struct ledger *ledger, int64_t recording,
         db_query(ledger->db, "SELECT 1 FROM recording WHERE engagement_id = ? AND id <> ?");
     query_bind_text(query, 1, engagement_id);
     query_bind_int(query, 2, recording);
-    bool anothers = query_step(query);
-    query_end(query);
-    return anothers;
+    return query_number(query) != 0;
 }
 
 /* --- local copies --- */
@@ -704,10 +686,7 @@ bool ledger_next_local_copy(struct ledger *ledger, struct ledger_local_copy *cop
                      .mtime_ns = query_int(query, 7),
                      .ctime_ns = query_int(query, 8)},
     };
-    size_t n;
-    const void *sha256 = query_blob(query, 9, &n);
-    if (n == sizeof copy->sha256)
-        memcpy(copy->sha256, sha256, n);
+    query_hash(query, 9, copy->sha256);
     query_end(query);
     return true;
 }
@@ -729,17 +708,18 @@ void ledger_local_copy_done(struct ledger *ledger, int64_t path_id, bool remains
     query_run(query);
     query = db_query(ledger->db, "SELECT recording, path FROM path WHERE id = ?");
     query_bind_int(query, 1, path_id);
-    int64_t recording = query_step(query) ? query_int(query, 0) : 0;
-    char *path = recording != 0 ? query_string(query, 1) : NULL;
+    if (!query_step(query))
+        return;
+    int64_t recording = query_int(query, 0);
+    char *path = query_string(query, 1);
     query_end(query);
-    char *escaped = path != NULL ? bytes_escape(path) : NULL;
-    char *told = mem_printf("%s%s%s", escaped != NULL ? escaped : "", reason != NULL ? ": " : "",
-                            reason != NULL ? reason : "");
+    const char *why = reason != NULL ? reason : "the local copy was removed on request";
+    char *escaped = bytes_escape(path);
+    char *told = mem_printf("%s: %s", escaped, why);
     struct audit_entry entry = {.event = remains ? "local-remains" : "local-removed",
                                 .details = told};
     audit_add_for(ledger, &entry, recording, now_ms);
-    story_add(ledger, path_id, recording_state_of(ledger, recording), 0, 0,
-              reason != NULL ? reason : "the local copy was removed on request", now_ms);
+    story_add(ledger, path_id, recording_state_of(ledger, recording), 0, 0, why, now_ms);
     free(told);
     free(escaped);
     free(path);

@@ -47,6 +47,7 @@ static void take_out(struct ledger *ledger, const char *name, const char *value,
         name, value, recording);
 }
 
+/* `json` is our own (fields_as_json): an object of strings. */
 static void each_value(struct ledger *ledger, int64_t recording, const char *json,
                        void (*each)(struct ledger *, const char *, const char *, int64_t))
 {
@@ -54,8 +55,6 @@ static void each_value(struct ledger *ledger, int64_t recording, const char *jso
     const cJSON *field;
     cJSON_ArrayForEach(field, fields)
     {
-        if (!cJSON_IsString(field) || field->string == NULL)
-            continue;
         each(ledger, field->string, field->valuestring, recording);
         char *phone =
             strncmp(field->string, "phone", 5) == 0 ? fields_phone_key(field->valuestring) : NULL;
@@ -70,11 +69,8 @@ void fields_index(struct ledger *ledger, int64_t recording, const char *json)
 {
     struct query *query = db_query(ledger->db, "SELECT fields FROM recording WHERE id = ?");
     query_bind_int(query, 1, recording);
-    char *before = query_step(query) ? query_string(query, 0) : NULL;
-    query_end(query);
-    if (before == NULL || json == NULL || strcmp(before, json) != 0) {
-        each_value(ledger, recording, before, take_out);
-        each_value(ledger, recording, json, add);
-    }
+    char *before = query_text(query);
+    each_value(ledger, recording, before, take_out);
+    each_value(ledger, recording, json, add);
     free(before);
 }

@@ -55,7 +55,8 @@ void ledger_know(struct ledger *ledger, const char *path, const struct file_iden
     uint8_t key[WIPED_PATH];
     *known = (struct ledger_known){0};
     know(ledger, path, strlen(path), identity, known);
-    if (known->path == 0 && has_wiped_paths(ledger) && wiped_path(path, key)) {
+    if (known->path == 0 && has_wiped_paths(ledger)) {
+        wiped_path(path, key);
         know(ledger, key, sizeof key, identity, known);
         if (!known->same)
             *known = (struct ledger_known){0}; /* another file: nothing is known of it */

@@ -49,6 +49,9 @@ int64_t recording_other_path(struct ledger *ledger, int64_t recording, int64_t e
 
 /* --- deletion --- */
 
+/* SHA-256. */
+void ledger_digest(const void *bytes, size_t n, uint8_t sha256[32]);
+
 /* Brings field_value in line with these fields (a JSON object; NULL: none); before they are written
  * down. */
 void fields_index(struct ledger *ledger, int64_t recording, const char *json);
@@ -102,6 +105,6 @@ void erasure_supersede(struct ledger *ledger, int64_t recording);
 
 /* The path under which a path row stands after its details were wiped: 33 bytes. */
 enum { WIPED_PATH = 33 };
-bool wiped_path(const char *path, uint8_t key[WIPED_PATH]);
+void wiped_path(const char *path, uint8_t key[WIPED_PATH]);
 
 #endif

@@ -17,9 +17,7 @@ static int64_t open_request(struct ledger *ledger, const char *file, const uint8
                              " digest = ?");
     query_bind_blob(query, 1, file, strlen(file));
     query_bind_blob(query, 2, digest, 32);
-    int64_t id = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return id;
+    return query_number(query);
 }
 
 int64_t ledger_request_begin(struct ledger *ledger, const char *file, const uint8_t digest[32],
@@ -92,7 +90,6 @@ bool ledger_request_next(struct ledger *ledger, int64_t after, struct ledger_req
     query_bind_int(query, 1, after);
     if (!query_step(query))
         return false;
-    size_t n;
     *request = (struct ledger_request){
         .id = query_int(query, 0),
         .file = query_string(query, 1),
@@ -112,9 +109,7 @@ bool ledger_request_next(struct ledger *ledger, int64_t after, struct ledger_req
         .refusal = query_string(query, 16),
         .placed_as = query_string(query, 17),
     };
-    const void *digest = query_blob(query, 2, &n);
-    if (n == sizeof request->digest)
-        memcpy(request->digest, digest, n);
+    query_hash(query, 2, request->digest);
     query_end(query);
     return true;
 }
@@ -131,30 +126,25 @@ void ledger_request_clear(struct ledger_request *request)
 
 /* --- the guards --- */
 
-static int64_t count_of(struct ledger *ledger, struct query *query, int64_t request)
+static int64_t count_of(struct query *query, int64_t request)
 {
     query_bind_int(query, 1, request);
-    int64_t n = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return db_error(ledger->db) == 0 ? n : 0;
+    return query_number(query);
 }
 
 void ledger_request_extent(struct ledger *ledger, int64_t request, int64_t *matched, int64_t *bad)
 {
     struct db *db = ledger->db;
     *matched =
-        count_of(ledger,
-                 db_query(db, "SELECT count(DISTINCT recording) FROM finding WHERE request = ?"),
+        count_of(db_query(db, "SELECT count(DISTINCT recording) FROM finding WHERE request = ?"),
                  request) +
-        count_of(ledger,
-                 db_query(db, "SELECT count(DISTINCT engagement_id) FROM finding WHERE request = ?"
+        count_of(db_query(db, "SELECT count(DISTINCT engagement_id) FROM finding WHERE request = ?"
                               " AND recording IS NULL AND outcome = 0"),
                  request) +
-        count_of(ledger,
-                 db_query(db, "SELECT count(DISTINCT path) FROM finding WHERE request = ?"
+        count_of(db_query(db, "SELECT count(DISTINCT path) FROM finding WHERE request = ?"
                               " AND recording IS NULL AND path IS NOT NULL"),
                  request);
-    *bad = count_of(ledger, db_query(db, "SELECT bad FROM request WHERE id = ?"), request);
+    *bad = count_of(db_query(db, "SELECT bad FROM request WHERE id = ?"), request);
 }
 
 static void run_on(struct ledger *ledger, const char *sql, int64_t request)
@@ -166,26 +156,21 @@ static void run_on(struct ledger *ledger, const char *sql, int64_t request)
 
 static void audit_request(struct ledger *ledger, int64_t request, const char *event, int64_t now_ms)
 {
-    struct query *query = db_query(ledger->db, "SELECT file, reason, requested_by, digest, refusal"
+    static const char *const keys[] = {"request", "reason", "requested_by", "refusal"};
+    char hex[65] = "";
+    uint8_t digest[32];
+    cJSON *details = cJSON_CreateObject();
+    struct query *query = db_query(ledger->db, "SELECT file, reason, requested_by, refusal, digest"
                                                " FROM request WHERE id = ?");
     query_bind_int(query, 1, request);
-    char hex[65] = "";
-    cJSON *details = cJSON_CreateObject();
-    if (query_step(query)) {
-        size_t n;
-        static const char *const keys[] = {"request", "reason", "requested_by"};
-        for (int i = 0; i < 3; i++) {
-            char *text = query_string(query, i);
-            json_add_bytes(details, keys[i], text);
-            free(text);
-        }
-        char *refusal = query_string(query, 4);
-        json_add_text(details, "refusal", refusal);
-        free(refusal);
-        const void *digest = query_blob(query, 3, &n);
-        if (n == 32)
-            bytes_to_hex(digest, n, hex);
+    query_step(query);
+    for (int i = 0; i < 4; i++) {
+        char *text = query_string(query, i);
+        json_add_bytes(details, keys[i], text);
+        free(text);
     }
+    if (query_hash(query, 4, digest))
+        bytes_to_hex(digest, sizeof digest, hex);
     query_end(query);
     char *text = cJSON_PrintUnformatted(details);
     cJSON_Delete(details);
@@ -198,8 +183,7 @@ void ledger_request_accept(struct ledger *ledger, int64_t request, int64_t now_m
 {
     struct query *query = db_query(ledger->db, "SELECT dry_run FROM request WHERE id = ?");
     query_bind_int(query, 1, request);
-    bool dry = query_step(query) && query_int(query, 0) != 0;
-    query_end(query);
+    bool dry = query_number(query) != 0;
     audit_request(ledger, request, dry ? "dry-run" : "requested", now_ms);
     if (!dry) {
         request_stage(ledger, request, REQUEST_MARKING);
@@ -288,7 +272,7 @@ size_t ledger_request_findings(struct ledger *ledger, int64_t request,
         const uint8_t *sha256 = query_blob(query, 3, &n);
         struct ledger_finding finding = {
             .line = (unsigned)query_int(query, 0),
-            .target = target != NULL ? target : "",
+            .target = target,
             .path = path,
             .sha256 = n == 32 ? sha256 : NULL,
             .engagement_id = id,
@@ -297,7 +281,7 @@ size_t ledger_request_findings(struct ledger *ledger, int64_t request,
             .visible_ms = query_int(query, 9),
             .accepted_ms = query_int(query, 10),
             .gone_ms = query_int(query, 11),
-            .reason = reason != NULL && reason[0] != '\0' ? reason : NULL,
+            .reason = reason,
             .local_remains = query_int(query, 13) != 0,
         };
         each(ctx, &finding);
@@ -317,17 +301,14 @@ static int64_t last_open_erasure(struct ledger *ledger, int64_t request)
                              " WHERE f.request = ? AND f.outcome = 0 AND e.phase <> 5"
                              " AND e.accepted_ms IS NULL LIMIT 1");
     query_bind_int(query, 1, request);
-    int64_t id = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
+    int64_t id = query_number(query);
     if (id != 0)
         return id;
     query = db_query(ledger->db, "SELECT e.id FROM finding AS f JOIN erasure AS e ON e.id ="
                                  " f.erasure WHERE f.request = ? AND f.outcome = 0 AND e.phase <> 5"
                                  " ORDER BY e.accepted_ms DESC LIMIT 1");
     query_bind_int(query, 1, request);
-    id = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return id;
+    return query_number(query);
 }
 
 bool ledger_request_is_reportable(struct ledger *ledger, int64_t request,
@@ -336,10 +317,9 @@ bool ledger_request_is_reportable(struct ledger *ledger, int64_t request,
 {
     struct erasure erasure;
     enum erasure_outcome outcome;
-    int64_t id = last_open_erasure(ledger, request);
     *next_ms = 0;
-    if (id == 0 || !ledger_erasure(ledger, id, &erasure))
-        return db_error(ledger->db) == 0;
+    if (!ledger_erasure(ledger, last_open_erasure(ledger, request), &erasure))
+        return true;
     *next_ms = erasure_report_by(&erasure, options);
     return erasure_is_reportable(&erasure, options, now_ms, &outcome);
 }
@@ -352,7 +332,5 @@ bool ledger_request_local_is_done(struct ledger *ledger, int64_t request)
                              " f.erasure WHERE f.request = ? AND (e.id IS NULL OR"
                              " e.accepted_ms IS NOT NULL OR e.outcome IN (1, 4)) LIMIT 1");
     query_bind_int(query, 1, request);
-    bool waits = query_step(query);
-    query_end(query);
-    return !waits;
+    return query_number(query) == 0;
 }

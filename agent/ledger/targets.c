@@ -49,21 +49,17 @@ static bool is_found_already(struct resolving *r, int64_t recording)
     query_bind_int(query, 1, r->request);
     query_bind_int(query, 2, r->line);
     query_bind_int(query, 3, recording);
-    bool found = query_step(query);
-    query_end(query);
-    return found;
+    return query_number(query) != 0;
 }
 
 static bool is_in_time(struct resolving *r, int64_t recording)
 {
-    if (r->from_ms == 0 && r->to_ms == 0)
-        return true;
     struct query *query = db_query(r->ledger->db, "SELECT mtime_ms FROM recording WHERE id = ?");
     query_bind_int(query, 1, recording);
-    int64_t at = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    bool in_time = (r->from_ms == 0 || at >= r->from_ms) && (r->to_ms == 0 || at < r->to_ms);
-    r->passed_by = r->passed_by || !in_time;
+    int64_t at = query_number(query);
+    bool in_time = at >= r->from_ms && (r->to_ms == 0 || at < r->to_ms);
+    if (!in_time)
+        r->passed_by = true;
     return in_time;
 }
 
@@ -101,8 +97,7 @@ static void find(struct resolving *r, int64_t recording)
 static void block_path(struct resolving *r, const char *path)
 {
     uint8_t key[WIPED_PATH];
-    if (!wiped_path(path, key))
-        return;
+    wiped_path(path, key);
     struct query *query = db_query(ledger_write(r->ledger),
                                    "INSERT OR IGNORE INTO path_block(path, request) VALUES(?, ?)");
     query_bind_blob(query, 1, key, sizeof key);
@@ -112,21 +107,35 @@ static void block_path(struct resolving *r, const char *path)
                 "it was not uploaded; what stands at this path is blocked");
 }
 
-/* Everything a query finds: recording ids, in slices, since each adds findings. */
+/* Ids of recordings, gathered before they are looked at: that asks the ledger again. */
+struct ids {
+    int64_t *items;
+    size_t count, room;
+};
+
+static void ids_add(struct ids *ids, int64_t id)
+{
+    if (ids->count == ids->room) {
+        ids->room = 2 * ids->room + 64;
+        ids->items = mem_resize(ids->items, ids->room, sizeof *ids->items);
+    }
+    ids->items[ids->count++] = id;
+}
+
+static void find_all(struct resolving *r, struct ids *ids)
+{
+    for (size_t i = 0; i < ids->count; i++)
+        find(r, ids->items[i]);
+    free(ids->items);
+}
+
+/* Every recording that a query finds. */
 static void find_each(struct resolving *r, struct query *query)
 {
-    size_t count = 0, room = 0;
-    int64_t *ids = NULL;
-    while (query_step(query)) {
-        if (count == room) {
-            room = room > 0 ? 2 * room : 64;
-            ids = mem_resize(ids, room, sizeof *ids);
-        }
-        ids[count++] = query_int(query, 0);
-    }
-    for (size_t i = 0; i < count; i++)
-        find(r, ids[i]);
-    free(ids);
+    struct ids ids = {0};
+    while (query_step(query))
+        ids_add(&ids, query_int(query, 0));
+    find_all(r, &ids);
 }
 
 /* --- each kind --- */
@@ -136,9 +145,7 @@ static bool is_skipped_path(struct ledger *ledger, const char *path)
     struct query *query = db_query(
         ledger->db, "SELECT 1 FROM path WHERE path = ? AND current = 1 AND recording IS NULL");
     query_bind_blob(query, 1, path, strlen(path));
-    bool skipped = query_step(query);
-    query_end(query);
-    return skipped;
+    return query_number(query) != 0;
 }
 
 static void by_path(struct resolving *r)
@@ -173,39 +180,28 @@ static char *literal_start(const char *pattern)
 static void by_glob(struct resolving *r)
 {
     char *from = literal_start(r->value);
-    size_t n = strlen(from), count = 0, room = 0;
-    int64_t *ids = NULL;
     char *to = mem_printf("%s\xff", from);
+    struct ids ids = {0};
     struct query *query =
         db_query(r->ledger->db, "SELECT path, recording FROM path WHERE path >= ?1 AND path < ?2"
                                 " AND recording IS NOT NULL");
-    query_bind_blob(query, 1, from, n);
-    query_bind_blob(query, 2, to, n + 1);
+    query_bind_blob(query, 1, from, strlen(from));
+    query_bind_blob(query, 2, to, strlen(to));
     while (query_step(query)) {
         char *path = query_string(query, 0);
-        if (path != NULL && target_glob_fits(r->value, path)) {
-            if (count == room) {
-                room = room > 0 ? 2 * room : 64;
-                ids = mem_resize(ids, room, sizeof *ids);
-            }
-            ids[count++] = query_int(query, 1);
-        }
+        if (target_glob_fits(r->value, path))
+            ids_add(&ids, query_int(query, 1));
         free(path);
     }
-    for (size_t i = 0; i < count; i++) {
-        if (!is_found_already(r, ids[i]))
-            find(r, ids[i]);
-    }
-    free(ids);
+    find_all(r, &ids);
     free(from);
     free(to);
 }
 
 static void by_sha256(struct resolving *r)
 {
-    uint8_t sha256[32];
-    if (!bytes_from_hex(r->value, sha256, sizeof sha256))
-        return;
+    uint8_t sha256[32] = {0};
+    bytes_from_hex(r->value, sha256, sizeof sha256); /* the reader has judged it */
     struct query *query = db_query(r->ledger->db, "SELECT id FROM recording WHERE sha256 = ?");
     query_bind_blob(query, 1, sha256, sizeof sha256);
     find_each(r, query);
@@ -231,9 +227,7 @@ static void by_engagement(struct resolving *r)
 
 static void by_phone(struct resolving *r)
 {
-    char *key = fields_phone_key(r->value);
-    if (key == NULL)
-        return;
+    char *key = fields_phone_key(r->value); /* the reader has counted the digits */
     /* what ends with these digits: ':' follows '9' */
     char *to = mem_printf("%s:", key);
     struct query *query =
@@ -257,9 +251,7 @@ static void by_phone(struct resolving *r)
 
 static void by_field(struct resolving *r)
 {
-    const char *equals = strchr(r->value, '=');
-    if (equals == NULL || equals == r->value)
-        return;
+    const char *equals = strchr(r->value, '='); /* the reader has seen it */
     char *name = mem_bytes_string(r->value, (size_t)(equals - r->value));
     char *value = bytes_escape(equals + 1); /* as it stands in the ledger */
     struct query *query =
@@ -289,38 +281,17 @@ static bool has_findings(struct resolving *r)
         db_query(r->ledger->db, "SELECT 1 FROM finding WHERE request = ? AND line = ? LIMIT 1");
     query_bind_int(query, 1, r->request);
     query_bind_int(query, 2, r->line);
-    bool has = query_step(query);
-    query_end(query);
-    return has;
+    return query_number(query) != 0;
 }
 
 static void resolve_line(struct resolving *r)
 {
-    switch (r->kind) {
-    case TARGET_BAD:
-        break;
-    case TARGET_PATH:
-        by_path(r);
-        break;
-    case TARGET_GLOB:
-        by_glob(r);
-        break;
-    case TARGET_NAME:
-        by_name(r);
-        break;
-    case TARGET_SHA256:
-        by_sha256(r);
-        break;
-    case TARGET_ENGAGEMENT:
-        by_engagement(r);
-        break;
-    case TARGET_PHONE:
-        by_phone(r);
-        break;
-    case TARGET_FIELD:
-        by_field(r);
-        break;
-    }
+    static void (*const by[])(struct resolving *) = {
+        [TARGET_PATH] = by_path,     [TARGET_GLOB] = by_glob,   [TARGET_NAME] = by_name,
+        [TARGET_SHA256] = by_sha256, [TARGET_PHONE] = by_phone, [TARGET_ENGAGEMENT] = by_engagement,
+        [TARGET_FIELD] = by_field,
+    };
+    by[r->kind](r);
     if (r->found == 0 && !has_findings(r))
         add_finding(r, 0, NULL, NULL, OUTCOME_NOT_FOUND,
                     r->passed_by ? "what it matches was last changed outside of @from and @to"
@@ -351,10 +322,9 @@ static void read_bounds(struct resolving *r)
     struct query *query =
         db_query(r->ledger->db, "SELECT from_ms, to_ms FROM request WHERE id = ?");
     query_bind_int(query, 1, r->request);
-    if (query_step(query)) {
-        r->from_ms = query_int(query, 0);
-        r->to_ms = query_int(query, 1);
-    }
+    query_step(query);
+    r->from_ms = query_int(query, 0);
+    r->to_ms = query_int(query, 1);
     query_end(query);
 }
 
@@ -364,7 +334,7 @@ size_t ledger_request_resolve(struct ledger *ledger, int64_t request, size_t mos
     char *problem = NULL;
     size_t count = 0;
     read_bounds(&r);
-    while (count < most && db_error(ledger->db) == 0 && next_line(&r, &problem)) {
+    while (count < most && next_line(&r, &problem)) {
         r.found = 0;
         r.passed_by = false;
         if (problem != NULL) {
@@ -405,7 +375,7 @@ static void globs_in_work(struct resolving *r, const char *path)
         query_end(query);
         if (!found)
             return;
-        if (pattern != NULL && target_glob_fits(pattern, path))
+        if (target_glob_fits(pattern, path))
             block_path(r, path);
         free(pattern);
     }
@@ -414,22 +384,20 @@ static void globs_in_work(struct resolving *r, const char *path)
 void ledger_request_in_work(struct ledger *ledger, int64_t request, const char *path)
 {
     struct resolving r = {.ledger = ledger, .request = request};
-    const char *slash = strrchr(path, '/');
-    const char *name = slash != NULL ? slash + 1 : path;
+    const char *name = strrchr(path, '/') + 1; /* it is absolute */
     struct query *query = db_query(
         ledger->db, "SELECT line FROM target WHERE request = ?1 AND kind IN (1, 3) AND"
                     " ((value = ?2 AND kind = 1) OR (value = ?3 AND kind = 3)) ORDER BY line");
     query_bind_int(query, 1, request);
     query_bind_blob(query, 2, path, strlen(path));
     query_bind_blob(query, 3, name, strlen(name));
-    unsigned lines[16];
-    size_t count = 0;
-    while (count < sizeof lines / sizeof lines[0] && query_step(query))
-        lines[count++] = (unsigned)query_int(query, 0);
-    query_end(query);
-    for (size_t i = 0; i < count; i++) {
-        r.line = lines[i];
+    struct ids lines = {0};
+    while (query_step(query))
+        ids_add(&lines, query_int(query, 0));
+    for (size_t i = 0; i < lines.count; i++) {
+        r.line = (unsigned)lines.items[i];
         block_for_line(&r, path);
     }
+    free(lines.items);
     globs_in_work(&r, path);
 }

@@ -12,8 +12,11 @@
 
 bool tombstone_of_call(const char *call_key, struct ledger_tombstone *tombstone)
 {
+    if (call_key == NULL)
+        return false;
     tombstone->is_call = true;
-    return call_key != NULL && digest_of(call_key, strlen(call_key), tombstone->hash) == 0;
+    ledger_digest(call_key, strlen(call_key), tombstone->hash);
+    return true;
 }
 
 static void set(struct ledger *ledger, const struct ledger_tombstone *tombstone, int generation,
@@ -56,9 +59,7 @@ static struct query *row_of(struct ledger *ledger, const struct ledger_tombstone
 bool tombstone_blocks(struct ledger *ledger, const struct ledger_tombstone *tombstone)
 {
     struct query *query = row_of(ledger, tombstone);
-    bool yes = query_step(query) && query_int(query, 0) != 0;
-    query_end(query);
-    return yes;
+    return query_number(query) != 0;
 }
 
 bool ledger_is_blocked(struct ledger *ledger, const uint8_t sha256[32], const char *call_key)
@@ -82,15 +83,13 @@ int ledger_generation(struct ledger *ledger, const uint8_t sha256[32])
 size_t ledger_tombstones_unfiled(struct ledger *ledger, struct ledger_tombstone *tombstones,
                                  size_t most)
 {
-    size_t count = 0, n;
+    size_t count = 0;
     struct query *query =
         db_query(ledger->db, "SELECT is_call, hash FROM tombstone WHERE filed = 0 LIMIT ?");
     query_bind_int(query, 1, (int64_t)most);
     while (count < most && query_step(query)) {
-        const void *hash = query_blob(query, 1, &n);
         tombstones[count].is_call = query_int(query, 0) != 0;
-        if (n == sizeof tombstones->hash)
-            memcpy(tombstones[count++].hash, hash, n);
+        count += query_hash(query, 1, tombstones[count].hash);
     }
     query_end(query);
     return count;
@@ -110,20 +109,16 @@ void ledger_tombstone_filed(struct ledger *ledger, const struct ledger_tombstone
 size_t ledger_undelete_lifts(struct ledger *ledger, int64_t recording,
                              struct ledger_tombstone lifts[2], int *generation)
 {
-    size_t count = 0, n;
+    size_t count = 0;
     struct query *query =
         db_query(ledger->db, "SELECT sha256, call_hash, state FROM recording WHERE id = ?");
     query_bind_int(query, 1, recording);
     *generation = 1;
     if (query_step(query) && query_int(query, 2) == STATE_DELETED) {
-        const void *hash = query_blob(query, 0, &n);
-        lifts[count].is_call = false;
-        if (n == sizeof lifts->hash)
-            memcpy(lifts[count++].hash, hash, n);
-        hash = query_blob(query, 1, &n);
-        lifts[count].is_call = true;
-        if (n == sizeof lifts->hash)
-            memcpy(lifts[count++].hash, hash, n);
+        lifts[0].is_call = false;
+        lifts[1].is_call = true;
+        count += query_hash(query, 0, lifts[0].hash);
+        count += query_hash(query, 1, lifts[1].hash);
     }
     query_end(query);
     if (count == 0)

@@ -11,12 +11,11 @@
 
 #include "agent/base/mem.h"
 #include "agent/ledger/internal.h"
-#include "watcher/digest.h"
 
-bool wiped_path(const char *path, uint8_t key[WIPED_PATH])
+void wiped_path(const char *path, uint8_t key[WIPED_PATH])
 {
     key[0] = 0;
-    return digest_of(path, strlen(path), key + 1) == 0;
+    ledger_digest(path, strlen(path), key + 1);
 }
 
 static void run_on(struct ledger *ledger, const char *sql, int64_t id)
@@ -29,8 +28,7 @@ static void run_on(struct ledger *ledger, const char *sql, int64_t id)
 static void wipe_path_row(struct ledger *ledger, int64_t row, const char *path)
 {
     uint8_t key[WIPED_PATH];
-    if (path == NULL || !wiped_path(path, key))
-        return;
+    wiped_path(path, key);
     /* what was wiped under this name before is an older version of the file by now */
     struct query *query = db_query(ledger->db, "UPDATE path SET current = -id, present = 0 WHERE"
                                                " path = ? AND current = 1 AND id <> ?");
@@ -123,13 +121,13 @@ size_t ledger_wipe_details(struct ledger *ledger, int64_t before_ms, size_t most
 {
     size_t count = 0;
     int64_t id = 0, recording_ms = 0, request_ms = 0;
-    while (count < most && db_error(ledger->db) == 0 &&
-           (id = oldest_recording(ledger, &recording_ms)) != 0 && recording_ms < before_ms) {
+    while (count < most && (id = oldest_recording(ledger, &recording_ms)) != 0 &&
+           recording_ms < before_ms) {
         wipe_recording(ledger, id);
         count++;
     }
-    while (count < most && db_error(ledger->db) == 0 &&
-           (id = oldest_request(ledger, &request_ms)) != 0 && request_ms < before_ms) {
+    while (count < most && (id = oldest_request(ledger, &request_ms)) != 0 &&
+           request_ms < before_ms) {
         wipe_request(ledger, id);
         count++;
     }
@@ -153,10 +151,8 @@ int ledger_scrub(struct ledger *ledger)
 void ledger_unwipe_path(struct ledger *ledger, const char *path)
 {
     uint8_t key[WIPED_PATH];
-    if (!wiped_path(path, key))
-        return;
-    const char *slash = strrchr(path, '/');
-    const char *file = slash != NULL ? slash + 1 : path;
+    wiped_path(path, key);
+    const char *file = strrchr(path, '/') + 1; /* it is absolute */
     struct query *query = db_query(ledger_write(ledger),
                                    "UPDATE OR IGNORE path SET path = ?, file = ? WHERE path = ?");
     query_bind_blob(query, 1, path, strlen(path));
