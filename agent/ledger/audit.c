@@ -38,10 +38,10 @@ static void hex_digest(const void *bytes, size_t n, char hex[HEX])
 
 static void digest_details(const uint8_t salt[SALT], const char *details, char hex[HEX])
 {
-    size_t n = details != NULL ? strlen(details) : 0;
+    size_t n = strlen(details);
     uint8_t *bytes = mem_array(SALT + n, 1);
     memcpy(bytes, salt, SALT);
-    memcpy(bytes + SALT, or_none(details), n);
+    memcpy(bytes + SALT, details, n);
     hex_digest(bytes, SALT + n, hex);
     explicit_bzero(bytes, SALT + n);
     free(bytes);
@@ -84,8 +84,7 @@ void audit_add(struct ledger *ledger, const struct audit_entry *entry, int64_t n
     int64_t number = last_row(ledger, before) + 1;
     if (getrandom(salt, sizeof salt, 0) != sizeof salt) /* GCOV_EXCL_BR_LINE: never so few bytes */
         memset(salt, 0, sizeof salt);
-    bool has_id = entry->engagement_id != NULL && entry->engagement_id[0] != '\0';
-    char *engagement_id = has_id ? bytes_escape(entry->engagement_id) : NULL;
+    char *engagement_id = entry->engagement_id != NULL ? bytes_escape(entry->engagement_id) : NULL;
     digest_details(salt, entry->details, details_digest);
     chain(before, number, now_ms, entry->event, entry->sha256, entry->call_hash, engagement_id,
           entry->status, details_digest, link);
@@ -201,7 +200,7 @@ static const char *misfit(const struct row *row, int64_t number, const char *bef
     if (shown->number != number)
         return "the row before it is missing";
     if (row->has_salt) {
-        digest_details(row->salt, row->details, details_digest);
+        digest_details(row->salt, or_none(row->details), details_digest);
         if (strcmp(details_digest, or_none(row->details_digest)) != 0)
             return "its details were changed";
     } else if (row->details != NULL) {

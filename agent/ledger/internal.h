@@ -69,7 +69,7 @@ struct audit_entry {
     const char *sha256, *call_hash, *engagement_id;
     int status;
     int64_t recording, request; /* whose details they are; 0 */
-    const char *details;
+    const char *details;        /* never NULL */
 };
 void audit_add(struct ledger *ledger, const struct audit_entry *entry, int64_t now_ms);
 /* The same of a recording: its digests and details are filled in; `details` is a reason in words.

@@ -157,8 +157,8 @@ static void run_on(struct ledger *ledger, const char *sql, int64_t request)
 static void audit_request(struct ledger *ledger, int64_t request, const char *event, int64_t now_ms)
 {
     static const char *const keys[] = {"request", "reason", "requested_by", "refusal"};
-    char hex[65] = "";
-    uint8_t digest[32];
+    char hex[65];
+    uint8_t digest[32] = {0};
     cJSON *details = cJSON_CreateObject();
     struct query *query = db_query(ledger->db, "SELECT file, reason, requested_by, refusal, digest"
                                                " FROM request WHERE id = ?");
@@ -169,8 +169,8 @@ static void audit_request(struct ledger *ledger, int64_t request, const char *ev
         json_add_bytes(details, keys[i], text);
         free(text);
     }
-    if (query_hash(query, 4, digest))
-        bytes_to_hex(digest, sizeof digest, hex);
+    query_hash(query, 4, digest);
+    bytes_to_hex(digest, sizeof digest, hex);
     query_end(query);
     char *text = cJSON_PrintUnformatted(details);
     cJSON_Delete(details);

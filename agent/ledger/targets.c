@@ -354,12 +354,6 @@ size_t ledger_request_resolve(struct ledger *ledger, int64_t request, size_t mos
 
 /* --- what is not in the ledger yet --- */
 
-static void block_for_line(struct resolving *r, const char *path)
-{
-    if (!has_findings(r))
-        block_path(r, path);
-}
-
 static void globs_in_work(struct resolving *r, const char *path)
 {
     unsigned after = 0;
@@ -396,7 +390,7 @@ void ledger_request_in_work(struct ledger *ledger, int64_t request, const char *
         ids_add(&lines, query_int(query, 0));
     for (size_t i = 0; i < lines.count; i++) {
         r.line = (unsigned)lines.items[i];
-        block_for_line(&r, path);
+        block_path(&r, path);
     }
     free(lines.items);
     globs_in_work(&r, path);

@@ -94,6 +94,18 @@ static void changed_details_show(void **state)
     assert_int_equal(verify(*state), 1);
 }
 
+static void details_that_were_taken_out_alone_show(void **state)
+{
+    tamper(*state, "UPDATE audit SET details = NULL WHERE number = 1");
+    assert_int_equal(verify(*state), 1);
+}
+
+static void details_that_were_put_in_show(void **state)
+{
+    tamper(*state, "UPDATE audit SET salt = NULL WHERE number = 1");
+    assert_int_equal(verify(*state), 1);
+}
+
 static void a_row_that_was_taken_out_shows(void **state)
 {
     tamper(*state, "DELETE FROM audit WHERE number = 2");
@@ -154,7 +166,10 @@ static void what_was_deleted_is_forgotten(void **state)
     assert_true(ledger_holds(room, PHONE));
     assert_int_equal(ledger_wipe_details(room->ledger, NOW, 10, &next), 0);
     assert_int_equal(next, NOW);
-    assert_int_equal(ledger_wipe_details(room->ledger, NOW + DAY, 10, &next), 2);
+    assert_int_equal(ledger_wipe_details(room->ledger, NOW + DAY, 1, &next), 1);
+    assert_int_equal(next, NOW);                     /* the request */
+    assert_int_equal(ledger_scrub(room->ledger), 0); /* nothing is committed yet: later */
+    assert_int_equal(ledger_wipe_details(room->ledger, NOW + DAY, 10, &next), 1);
     assert_int_equal(next, 0);
     commit(room);
     assert_int_equal(ledger_scrub(room->ledger), 0);
@@ -179,6 +194,23 @@ static void what_was_deleted_is_forgotten(void **state)
     assert_int_equal(known.path, 0);
 }
 
+static void the_next_to_be_forgotten_is_told(void **state)
+{
+    struct room *room = *state;
+    int64_t next;
+    never_uploaded(room);
+    commit(room);
+    meddle(room, "UPDATE recording SET deleted_ms = deleted_ms + 5000");
+    ledger_wipe_details(room->ledger, NOW, 1, &next);
+    assert_int_equal(next, NOW); /* the request is older */
+    meddle(room, "UPDATE request SET ended_ms = ended_ms + 9000");
+    ledger_wipe_details(room->ledger, NOW, 1, &next);
+    assert_int_equal(next, NOW + 5000);
+    meddle(room, "UPDATE request SET stage = 3");
+    ledger_wipe_details(room->ledger, NOW, 1, &next);
+    assert_int_equal(next, NOW + 5000);
+}
+
 static void what_was_forgotten_can_be_lifted_by_its_path(void **state)
 {
     struct room *room = *state;
@@ -199,10 +231,13 @@ int main(void)
         in_a_room(a_whole_chain_is_told_so),
         in_a_room(a_changed_row_shows),
         in_a_room(changed_details_show),
+        in_a_room(details_that_were_taken_out_alone_show),
+        in_a_room(details_that_were_put_in_show),
         in_a_room(a_row_that_was_taken_out_shows),
         in_a_room(a_missing_end_shows),
         in_a_room(the_table_itself_refuses_changes),
         in_a_room(what_was_deleted_is_forgotten),
+        in_a_room(the_next_to_be_forgotten_is_told),
         in_a_room(what_was_forgotten_can_be_lifted_by_its_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,6 +231,15 @@ static void dates_narrow_and_an_unknown_id_beside_them_is_refused(void **state)
     assert_int_equal(matched(room, ask_with(room, &facts, wishes, 1)), 1);
     facts.to_ms = NOW;
     assert_int_equal(matched(room, ask_with(room, &facts, wishes, 1)), 0);
+    /* an id that is known, but of another day */
+    upload(room, recording_of(room, 'A'));
+    static const struct wish known = {TARGET_ENGAGEMENT, "e-1", NULL};
+    assert_int_equal(result_of(room, ask_with(room, &facts, &known, 1)).outcomes[0],
+                     OUTCOME_NOT_FOUND);
+    facts = (struct request_facts){.expect = -1, .to_ms = NOW + DAY};
+    assert_int_equal(matched(room, ask_with(room, &facts, &known, 1)), 1);
+    assert_int_equal(result_of(room, ask_with(room, &facts, &wishes[1], 1)).outcomes[0],
+                     OUTCOME_REFUSED);
 }
 
 static void bad_lines_are_told_and_counted(void **state)
@@ -475,6 +484,71 @@ static void a_file_that_changed_while_it_was_sent_never_arrived(void **state)
     assert_int_equal(result_of(room, request).outcomes[0], OUTCOME_NEVER_UPLOADED);
 }
 
+static void by_force_it_goes_alone(void **state)
+{
+    struct room *room = *state;
+    struct erasure e;
+    struct request_facts facts = {.expect = -1, .force = true, .targets = 1};
+    static const struct wish wish = {TARGET_PATH, A, NULL};
+    upload(room, take(room, A, 'A').recording);
+    delete (room, TARGET_PATH, A);
+    assert_true(due(room, ERASURE_SEES, &e));
+    assert_false(e.force);
+    mark_all(room, ask_with(room, &facts, &wish, 1)); /* while it is under way */
+    assert_true(due(room, ERASURE_SEES, &e));
+    assert_true(e.force && e.alone);
+    mark_all(room, ask_with(room, &facts, &wish, 1));
+    prove(room);
+    mark_all(room, ask_with(room, &facts, &wish, 1)); /* when it is over */
+}
+
+static void the_twins_of_what_chorus_refuses_are_held(void **state)
+{
+    struct room *room = *state;
+    struct erasure e;
+    struct said call = yes;
+    call.call_key = "call-1";
+    upload(room, take_as(room, A, 'A', &call).recording);
+    int64_t twin = take_as(room, B, 'B', &call).recording;
+    delete (room, TARGET_PATH, B);
+    assert_true(due(room, ERASURE_SEES, &e));
+    e.phase = ERASURE_OVER;
+    e.outcome = OUTCOME_REFUSED;
+    ledger_erasure_save(room->ledger, &e, room->now_ms);
+    assert_int_equal(state_of(room, twin), STATE_HELD);
+    assert_int_equal(ledger_retry(room->ledger, twin, room->now_ms), -EEXIST);
+}
+
+static void what_is_accepted_and_not_proven_is_told_so(void **state)
+{
+    struct room *room = *state;
+    struct erasure e;
+    int64_t next;
+    upload(room, take(room, A, 'A').recording);
+    int64_t request = delete (room, TARGET_PATH, A);
+    struct erasure_event seen = {.kind = ERASURE_READ, .visible = true};
+    struct erasure_event accepted = {.kind = ERASURE_ANSWERED, .status = 202, .retry_after_ms = -1};
+    assert_true(due(room, ERASURE_SEES, &e));
+    erasure_step(&e, &seen, &an_hour, room->now_ms);
+    erasure_intend(&e, room->now_ms);
+    erasure_step(&e, &accepted, &an_hour, room->now_ms);
+    ledger_erasure_save(room->ledger, &e, room->now_ms);
+    assert_int_equal(result_of(room, request).outcomes[0], OUTCOME_UNCONFIRMED);
+    assert_false(
+        ledger_request_is_reportable(room->ledger, request, &an_hour, room->now_ms, &next));
+    assert_int_equal(next, room->now_ms + 3600 * S);
+    assert_true(ledger_request_is_reportable(room->ledger, request, &an_hour, next, &next));
+    /* still visible after the hour: asked again, and told as unconfirmed meanwhile */
+    room->now_ms += 3600 * S;
+    erasure_step(&e, &seen, &an_hour, room->now_ms);
+    ledger_erasure_save(room->ledger, &e, room->now_ms);
+    assert_int_equal(e.outcome, OUTCOME_UNCONFIRMED);
+    commit(room);
+    assert_int_equal(number(room, "SELECT count(*) FROM audit WHERE event ="
+                                  " 'accepted-unconfirmed'"),
+                     1);
+}
+
 /* --- what is not known yet --- */
 
 static void a_file_that_settles_is_blocked_by_its_path(void **state)
@@ -630,6 +704,9 @@ static void undelete_lifts_it_with_a_new_generation(void **state)
     assert_int_equal(state_of(room, id), STATE_QUEUED);
     assert_int_equal(ledger_generation(room->ledger, sha256), 2);
     assert_false(ledger_is_blocked(room->ledger, sha256, "call-1"));
+    content_of('Z', sha256);
+    assert_int_equal(ledger_generation(room->ledger, sha256), 1);
+    content_of('A', sha256);
     assert_int_equal(ledger_undelete(room->ledger, id, room->now_ms), -EEXIST);
     assert_int_equal(ledger_undelete(room->ledger, 99, room->now_ms), -ENOENT);
     commit(room);
@@ -694,6 +771,9 @@ int main(void)
         in_a_room(a_lost_answer_is_looked_up),
         in_a_room(what_chorus_refuses_stays_and_is_blocked),
         in_a_room(a_file_that_changed_while_it_was_sent_never_arrived),
+        in_a_room(by_force_it_goes_alone),
+        in_a_room(the_twins_of_what_chorus_refuses_are_held),
+        in_a_room(what_is_accepted_and_not_proven_is_told_so),
         in_a_room(a_file_that_settles_is_blocked_by_its_path),
         in_a_room(a_copy_of_what_is_uploaded_that_settles_takes_it_along),
         in_a_room(what_was_skipped_is_blocked_by_its_path),
