@@ -532,10 +532,11 @@ void recording_delete(struct ledger *ledger, int64_t recording, int64_t now_ms)
 {
     struct marking m = {.ledger = ledger, .now_ms = now_ms};
     enum erasure_outcome outcome;
-    int64_t call[CALL_MOST];
-    size_t count = recording_call(ledger, recording, call);
-    for (size_t i = 0; i < count; i++)
-        delete_one(&m, call[i], false, &outcome);
+    struct ids call = {0};
+    recording_call(ledger, recording, &call);
+    for (size_t i = 0; i < call.count; i++)
+        delete_one(&m, call.items[i], false, &outcome);
+    free(call.items);
 }
 
 /* --- slices of marking --- */
@@ -581,10 +582,9 @@ static void read_wishes(struct marking *m, int64_t request)
 {
     struct query *query = db_query(m->ledger->db, "SELECT force, local FROM request WHERE id = ?");
     query_bind_int(query, 1, request);
-    if (query_step(query)) {
-        m->force = query_int(query, 0) != 0;
-        m->local = query_int(query, 1) != 0;
-    }
+    query_step(query);
+    m->force = query_int(query, 0) != 0;
+    m->local = query_int(query, 1) != 0;
     query_end(query);
 }
 

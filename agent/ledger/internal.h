@@ -95,9 +95,15 @@ bool erasure_consume(struct ledger *ledger, int64_t recording, int64_t now_ms);
 /* A deletion was asked for by this path (row id) before its content was known: whether it was;
  * asked once. */
 bool path_block_take(struct ledger *ledger, int64_t path);
-/* The recordings of its call, this one too: how many. */
-enum { CALL_MOST = 64 };
-size_t recording_call(struct ledger *ledger, int64_t recording, int64_t call[CALL_MOST]);
+/* Ids, gathered before they are looked at, since that asks the ledger again. The caller frees
+ * `items`. */
+struct ids {
+    int64_t *items;
+    size_t count, room;
+};
+void ids_add(struct ids *ids, int64_t id);
+/* The recordings of its call, this one too. */
+void recording_call(struct ledger *ledger, int64_t recording, struct ids *call);
 /* To be deleted, with its call, outside of any request's slice. */
 void recording_delete(struct ledger *ledger, int64_t recording, int64_t now_ms);
 /* Another one may take its place. */

@@ -63,9 +63,17 @@ static bool is_in_time(struct resolving *r, int64_t recording)
     return in_time;
 }
 
-size_t recording_call(struct ledger *ledger, int64_t recording, int64_t call[CALL_MOST])
+void ids_add(struct ids *ids, int64_t id)
 {
-    size_t count = 0;
+    if (ids->count == ids->room) {
+        ids->room = 2 * ids->room + 64;
+        ids->items = mem_resize(ids->items, ids->room, sizeof *ids->items);
+    }
+    ids->items[ids->count++] = id;
+}
+
+void recording_call(struct ledger *ledger, int64_t recording, struct ids *call)
+{
     struct query *query = db_query(
         ledger->db, "SELECT id FROM recording WHERE id = ?1"
                     " UNION SELECT twin_of FROM recording WHERE id = ?1 AND twin_of IS NOT NULL"
@@ -75,22 +83,21 @@ size_t recording_call(struct ledger *ledger, int64_t recording, int64_t call[CAL
                     " UNION SELECT id FROM recording WHERE call_key ="
                     "  (SELECT call_key FROM recording WHERE id = ?1)");
     query_bind_int(query, 1, recording);
-    while (count < CALL_MOST && query_step(query))
-        call[count++] = query_int(query, 0);
-    query_end(query);
-    return count;
+    while (query_step(query))
+        ids_add(call, query_int(query, 0));
 }
 
 static void find(struct resolving *r, int64_t recording)
 {
-    int64_t call[CALL_MOST];
+    struct ids call = {0};
     if (!is_in_time(r, recording))
         return;
-    size_t count = recording_call(r->ledger, recording, call);
-    for (size_t i = 0; i < count; i++) {
-        if (!is_found_already(r, call[i]))
-            add_finding(r, call[i], NULL, NULL, OUTCOME_NONE, NULL);
+    recording_call(r->ledger, recording, &call);
+    for (size_t i = 0; i < call.count; i++) {
+        if (!is_found_already(r, call.items[i]))
+            add_finding(r, call.items[i], NULL, NULL, OUTCOME_NONE, NULL);
     }
+    free(call.items);
 }
 
 /* A file that was never uploaded and has no checksum yet, or none any more. */
@@ -105,21 +112,6 @@ static void block_path(struct resolving *r, const char *path)
     query_run(query);
     add_finding(r, 0, path, NULL, OUTCOME_NEVER_UPLOADED,
                 "it was not uploaded; what stands at this path is blocked");
-}
-
-/* Ids of recordings, gathered before they are looked at: that asks the ledger again. */
-struct ids {
-    int64_t *items;
-    size_t count, room;
-};
-
-static void ids_add(struct ids *ids, int64_t id)
-{
-    if (ids->count == ids->room) {
-        ids->room = 2 * ids->room + 64;
-        ids->items = mem_resize(ids->items, ids->room, sizeof *ids->items);
-    }
-    ids->items[ids->count++] = id;
 }
 
 static void find_all(struct resolving *r, struct ids *ids)

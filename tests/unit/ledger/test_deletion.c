@@ -148,6 +148,9 @@ static void every_kind_of_target_finds_its_recording(void **state)
     with_phone.phone = "+1 (555) 555-0123";
     int64_t a = take_as(room, A, 'A', &with_phone).recording;
     int64_t c = take(room, C, 'C').recording;
+    struct said with_extension = yes;
+    with_extension.phone = "x123";
+    take_as(room, B, 'B', &with_extension);
     upload(room, a);
     upload(room, c);
     commit(room);
@@ -181,7 +184,7 @@ static void every_kind_of_target_finds_its_recording(void **state)
         int64_t request = ask(room, none[i].kind, none[i].value);
         int64_t n = matched(room, request);
         if (i == 2) {
-            assert_int_equal(n, 1); /* a.wav, and not sub/c.ogg */
+            assert_int_equal(n, 2); /* and not sub/c.ogg */
             continue;
         }
         assert_int_equal(n, 0);
@@ -500,6 +503,11 @@ static void by_force_it_goes_alone(void **state)
     mark_all(room, ask_with(room, &facts, &wish, 1));
     prove(room);
     mark_all(room, ask_with(room, &facts, &wish, 1)); /* when it is over */
+    static const struct wish other = {TARGET_PATH, B, NULL};
+    upload(room, take(room, B, 'B').recording);
+    delete (room, TARGET_PATH, B);
+    prove(room);
+    mark_all(room, ask_with(room, &facts, &other, 1));
 }
 
 static void the_twins_of_what_chorus_refuses_are_held(void **state)
@@ -547,6 +555,73 @@ static void what_is_accepted_and_not_proven_is_told_so(void **state)
     assert_int_equal(number(room, "SELECT count(*) FROM audit WHERE event ="
                                   " 'accepted-unconfirmed'"),
                      1);
+}
+
+static void a_proof_is_written_down_once(void **state)
+{
+    struct room *room = *state;
+    struct erasure e;
+    upload(room, take(room, A, 'A').recording);
+    delete (room, TARGET_PATH, A);
+    prove(room);
+    int64_t rows = number(room, "SELECT count(*) FROM audit");
+    assert_true(ledger_erasure(room->ledger, 1, &e));
+    ledger_erasure_save(room->ledger, &e, room->now_ms);
+    e.outcome = OUTCOME_NONE; /* it was told too early */
+    ledger_erasure_save(room->ledger, &e, room->now_ms);
+    commit(room);
+    assert_int_equal(number(room, "SELECT count(*) FROM audit"), rows);
+    assert_false(ledger_erasure(room->ledger, 99, &e));
+}
+
+static void what_chorus_did_not_know_stays_deleted(void **state)
+{
+    struct room *room = *state;
+    struct erasure e;
+    int64_t id = take(room, A, 'A').recording;
+    upload(room, id);
+    static const enum erasure_outcome ends[] = {OUTCOME_NOT_FOUND, OUTCOME_REFUSED};
+    for (int i = 0; i < 2; i++) {
+        delete (room, TARGET_PATH, A);
+        assert_true(due(room, ERASURE_SEES, &e));
+        e.phase = ERASURE_OVER;
+        e.outcome = ends[i];
+        ledger_erasure_save(room->ledger, &e, room->now_ms);
+        assert_int_equal(state_of(room, id), STATE_DELETED);
+    }
+}
+
+static void what_has_no_id_is_sought_by_when_it_was_sent(void **state)
+{
+    struct room *room = *state;
+    struct ledger_sought sought;
+    struct erasure e;
+    upload(room, take(room, A, 'A').recording);
+    commit(room);
+    meddle(room, "UPDATE recording SET engagement_id = NULL, first_attempt_ms = NULL");
+    delete (room, TARGET_PATH, A);
+    assert_true(due(room, ERASURE_FINDS, &e));
+    assert_true(ledger_erasure_sought(room->ledger, e.id, &sought));
+    assert_int_equal(sought.from_ms, NOW); /* first seen */
+    assert_int_equal(sought.to_ms, NOW);   /* uploaded */
+    ledger_sought_clear(&sought);
+    assert_false(ledger_erasure_sought(room->ledger, 99, &sought));
+}
+
+static void a_call_of_many_copies_goes_as_a_whole(void **state)
+{
+    struct room *room = *state;
+    struct said call = yes;
+    call.call_key = "call-1";
+    for (char c = '!'; c < '!' + 70; c++) {
+        char path[64];
+        snprintf(path, sizeof path, ROOT "/%d.wav", c);
+        take_as(room, path, c, &call);
+    }
+    commit(room);
+    assert_int_equal(matched(room, delete (room, TARGET_GLOB, ROOT "/*")), 70);
+    commit(room);
+    assert_int_equal(number(room, "SELECT count(*) FROM recording WHERE state = 13"), 70);
 }
 
 /* --- what is not known yet --- */
@@ -709,6 +784,8 @@ static void undelete_lifts_it_with_a_new_generation(void **state)
     content_of('A', sha256);
     assert_int_equal(ledger_undelete(room->ledger, id, room->now_ms), -EEXIST);
     assert_int_equal(ledger_undelete(room->ledger, 99, room->now_ms), -ENOENT);
+    assert_int_equal(ledger_undelete_lifts(room->ledger, 99, lifts, &generation), 0);
+    assert_false(ledger_block(room->ledger, 99, room->now_ms));
     commit(room);
     assert_int_equal(number(room, "SELECT count(*) FROM audit WHERE event = 'lifted'"), 1);
     /* and it can be deleted again */
@@ -727,11 +804,11 @@ static void local_copies_go_after_acceptance(void **state)
     struct room *room = *state;
     struct ledger_local_copy copy;
     struct request_facts facts = {.expect = -1, .local = true, .targets = 1};
-    static const struct wish wish = {TARGET_PATH, A, NULL};
+    static const struct wish wishes[] = {{TARGET_PATH, A, NULL}, {TARGET_ENGAGEMENT, "e-x", NULL}};
     int64_t id = take(room, A, 'A').recording;
     take(room, B, 'A');
     upload(room, id);
-    int64_t request = ask_with(room, &facts, &wish, 1);
+    int64_t request = ask_with(room, &facts, wishes, 2);
     mark_all(room, request);
     assert_false(ledger_next_local_copy(room->ledger, &copy));
     assert_true(ledger_request_local_is_done(room->ledger, request)); /* nothing may go yet */
@@ -774,6 +851,10 @@ int main(void)
         in_a_room(by_force_it_goes_alone),
         in_a_room(the_twins_of_what_chorus_refuses_are_held),
         in_a_room(what_is_accepted_and_not_proven_is_told_so),
+        in_a_room(a_proof_is_written_down_once),
+        in_a_room(what_chorus_did_not_know_stays_deleted),
+        in_a_room(what_has_no_id_is_sought_by_when_it_was_sent),
+        in_a_room(a_call_of_many_copies_goes_as_a_whole),
         in_a_room(a_file_that_settles_is_blocked_by_its_path),
         in_a_room(a_copy_of_what_is_uploaded_that_settles_takes_it_along),
         in_a_room(what_was_skipped_is_blocked_by_its_path),
