@@ -300,7 +300,7 @@ static bool fails_now(void)
 {
     if (disk.quiet)
         return false;
-    return disk.trouble == DISK_BROKEN || (disk.trouble == DISK_FAILING && dice_one_in(6));
+    return disk.trouble >= DISK_BROKEN || (disk.trouble == DISK_FAILING && dice_one_in(6));
 }
 
 /* --- files --- */
@@ -314,7 +314,7 @@ static int on_close(sqlite3_file *base)
 static int on_read(sqlite3_file *base, void *to, int n, sqlite3_int64 from)
 {
     const struct file *file = ((struct handle *)base)->file;
-    if (sim.dead && !disk.quiet)
+    if ((sim.dead || disk.trouble == DISK_DEAD) && !disk.quiet)
         return failed(EIO, SQLITE_IOERR_READ);
     size_t at = (size_t)from, left = at < file->seen.size ? file->seen.size - at : 0;
     size_t got = left < (size_t)n ? left : (size_t)n;
@@ -324,27 +324,35 @@ static int on_read(sqlite3_file *base, void *to, int n, sqlite3_int64 from)
     return got == (size_t)n ? SQLITE_OK : SQLITE_IOERR_SHORT_READ;
 }
 
+static void put(struct file *file, const void *bytes, size_t n, size_t to)
+{
+    size_t end = to + n;
+    if (to > file->seen.size) {
+        size_t before = file->seen.size;
+        image_resize(&file->seen, to);
+        mark(file, before, to - before);
+    }
+    if (end > file->seen.size) {
+        image_room(&file->seen, end);
+        file->seen.size = end;
+    }
+    memcpy(file->seen.bytes + to, bytes, n);
+    mark(file, to, n);
+}
+
 static int on_write(sqlite3_file *base, const void *bytes, int n, sqlite3_int64 to)
 {
     struct file *file = ((struct handle *)base)->file;
     size_t end = (size_t)to + (size_t)n;
     if (is_dead())
         return failed(EIO, SQLITE_IOERR_WRITE);
-    if (disk.trouble == DISK_FULL && end > file->seen.size && !disk.quiet)
-        return failed(ENOSPC, SQLITE_FULL);
-    if (fails_now())
-        return failed(EIO, SQLITE_IOERR_WRITE);
-    if ((size_t)to > file->seen.size) {
-        size_t before = file->seen.size;
-        image_resize(&file->seen, (size_t)to);
-        mark(file, before, (size_t)to - before);
+    bool full = disk.trouble == DISK_FULL && end > file->seen.size && !disk.quiet;
+    if (full || fails_now()) {
+        if (dice_one_in(4)) /* a part of it is written all the same */
+            put(file, bytes, (size_t)dice_below((uint64_t)n), (size_t)to);
+        return full ? failed(ENOSPC, SQLITE_FULL) : failed(EIO, SQLITE_IOERR_WRITE);
     }
-    if (end > file->seen.size) {
-        image_room(&file->seen, end);
-        file->seen.size = end;
-    }
-    memcpy(file->seen.bytes + (size_t)to, bytes, (size_t)n);
-    mark(file, (size_t)to, (size_t)n);
+    put(file, bytes, (size_t)n, (size_t)to);
     return SQLITE_OK;
 }
 

@@ -16,6 +16,7 @@ enum disk_trouble {
     DISK_FULL,    /* nothing grows */
     DISK_FAILING, /* writes and syncs fail now and then */
     DISK_BROKEN,  /* every write and sync fails */
+    DISK_DEAD,    /* every read, too */
 };
 
 struct disk_counts {

@@ -148,9 +148,8 @@ static void plan_faults(void)
         sim_at(dice_between(0, end), on_stop, NULL, 0);
     if (f->disk_full || f->disk_failing) {
         int64_t at = dice_between(0, end);
-        enum disk_trouble kind = !f->disk_failing ? DISK_FULL
-                                 : dice_one_in(2) ? DISK_FAILING
-                                                  : DISK_BROKEN;
+        static const enum disk_trouble failing[] = {DISK_FAILING, DISK_BROKEN, DISK_DEAD};
+        enum disk_trouble kind = f->disk_failing ? failing[dice_below(3)] : DISK_FULL;
         sim_at(at, on_disk, NULL, (int64_t)kind);
         sim_at(at + dice_between(S, dice_one_in(5) ? 10 * MINUTE : MINUTE), on_disk, NULL,
                DISK_WELL);
