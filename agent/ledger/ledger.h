@@ -192,6 +192,12 @@ void ledger_job_clear(struct ledger_job *job);
 /* The folder of this watch is there again: what waits for it is due. */
 void ledger_folder_is_back(struct ledger *ledger, int64_t watch, int64_t now_ms);
 
+/* The plan's own memory for its next start, see plan.h; both 0 where nothing is known. */
+void ledger_retry_anew(struct ledger *ledger, int64_t at_ms);
+int64_t ledger_retry_since(struct ledger *ledger); /* a read */
+/* The time of the last line of all stories, 0: none. A read. */
+int64_t ledger_last_seen(struct ledger *ledger);
+
 /* The longest wait that the configuration sets: only a due time further off than that (and than
  * PLAN_FAR_OFF_MS) was written under another clock, and is due. */
 void ledger_expect_waits(struct ledger *ledger, int64_t longest_wait_ms);

@@ -346,6 +346,32 @@ void ledger_folder_is_back(struct ledger *ledger, int64_t watch, int64_t now_ms)
     recording_note_ready(ledger, one); /* the plan fetches all that is due */
 }
 
+static int64_t one_number(struct ledger *ledger, const char *sql)
+{
+    struct query *query = db_query(ledger->db, sql);
+    int64_t number = query_step(query) ? query_int(query, 0) : 0;
+    query_end(query);
+    return number;
+}
+
+void ledger_retry_anew(struct ledger *ledger, int64_t at_ms)
+{
+    struct query *query = db_query(
+        ledger_write(ledger), "INSERT OR REPLACE INTO counter(name, n) VALUES('retry_since', ?)");
+    query_bind_int(query, 1, at_ms);
+    query_run(query);
+}
+
+int64_t ledger_retry_since(struct ledger *ledger)
+{
+    return one_number(ledger, "SELECT n FROM counter WHERE name = 'retry_since'");
+}
+
+int64_t ledger_last_seen(struct ledger *ledger)
+{
+    return one_number(ledger, "SELECT at_ms FROM story ORDER BY id DESC LIMIT 1");
+}
+
 void ledger_expect_waits(struct ledger *ledger, int64_t longest_wait_ms)
 {
     ledger->far_off_ms = longest_wait_ms > PLAN_FAR_OFF_MS ? longest_wait_ms : PLAN_FAR_OFF_MS;

@@ -61,6 +61,7 @@ struct plan {
     int64_t doubts_until_ms; /* steady; 0: none */
     int64_t next_due_ms;     /* wall: the earliest recording that waits; 0: none */
     int64_t woken_at_ms;     /* steady: the last EFFECT_WAKE; 0: none */
+    int64_t retry_since_ms;  /* wall: retry_for counts from here at the earliest; 0: no matter */
     char paused_because[PLAN_REASON];
 };
 
@@ -393,6 +394,9 @@ static void ended(struct plan *plan, struct plan_effects *effects, const struct 
         return;
     if (event->item != NULL && !mutant("stale-key"))
         transfer.item = *event->item;
+    int64_t *first_ms = &transfer.item.first_attempt_ms;
+    if (*first_ms != 0 && *first_ms < plan->retry_since_ms && plan->retry_since_ms <= now.wall_ms)
+        *first_ms = plan->retry_since_ms;
     const struct plan_ending *ending = &event->ending;
     int64_t hold_ms = heed(plan, effects, &transfer, ending, now);
     struct plan_move what;
@@ -526,7 +530,27 @@ static void configured(struct plan *plan, const struct plan_options *options)
     }
 }
 
-static void mind_the_wall_clock(struct plan *plan, struct plan_time now)
+/* Time that passed without a single attempt is not time that it was tried for. */
+static void mind_a_leap(struct plan *plan, struct plan_effects *effects, int64_t by_ms,
+                        struct plan_time now)
+{
+    enum { SHORT_MS = 3600000 };
+    if (by_ms <= SHORT_MS || by_ms <= plan->options.retry_for_ms / 2 || mutant("leap-trusted"))
+        return;
+    plan->retry_since_ms = now.wall_ms;
+    emit(effects, EFFECT_RETRY_ANEW)->at_ms = now.wall_ms;
+}
+
+static void start(struct plan *plan, struct plan_effects *effects, const struct plan_event *event,
+                  struct plan_time now)
+{
+    plan->retry_since_ms = event->start.retry_since_ms;
+    if (event->start.last_seen_ms != 0)
+        mind_a_leap(plan, effects, now.wall_ms - event->start.last_seen_ms, now);
+}
+
+static void mind_the_wall_clock(struct plan *plan, struct plan_effects *effects,
+                                struct plan_time now)
 {
     enum { TOLERANCE_MS = 1000 }; /* more than it is slewed by between two steps */
     int64_t gap_ms = now.wall_ms - now.steady_ms, by_ms = gap_ms - plan->clock_gap_ms;
@@ -534,6 +558,8 @@ static void mind_the_wall_clock(struct plan *plan, struct plan_time now)
         plan->doubts_until_ms = now.steady_ms + plan->options.resend_after_ms;
     else if (now.steady_ms >= plan->doubts_until_ms)
         plan->doubts_until_ms = 0;
+    if (plan->clock_known)
+        mind_a_leap(plan, effects, by_ms, now);
     plan->clock_known = true;
     plan->clock_gap_ms = gap_ms;
     plan->lanes.doubts_wait = plan->doubts_until_ms != 0 && !mutant("wall-clock-trusted");
@@ -547,7 +573,6 @@ static int64_t far_off_ms(const struct plan *plan)
 
 static void look_at_the_time(struct plan *plan, struct plan_effects *effects, struct plan_time now)
 {
-    mind_the_wall_clock(plan, now);
     if (plan->hold_until_ms != 0 && now.steady_ms >= plan->hold_until_ms)
         plan->hold_until_ms = 0;
     if (plan->probe_at_ms != 0 && now.steady_ms >= plan->probe_at_ms)
@@ -589,8 +614,10 @@ void plan_step(struct plan *plan, const struct plan_event *event, struct plan_ti
 {
     struct transfer unused;
     effects->count = 0;
+    mind_the_wall_clock(plan, effects, now);
     switch (event->kind) {
     case PLAN_START:
+        start(plan, effects, event, now);
         break;
     case PLAN_WAKE: /* perhaps a little early: then it is set again */
         plan->woken_at_ms = 0;

@@ -115,6 +115,10 @@ struct plan_event {
         bool more;           /* the ledger has more in this lane right now */
         int64_t next_due_ms; /* LANE_DUE: wall time of the next one not yet due; 0: none */
     } fetched;
+    struct {                    /* START; wall times, 0: unknown */
+        int64_t retry_since_ms; /* at_ms of the last EFFECT_RETRY_ANEW */
+        int64_t last_seen_ms;   /* the latest that an earlier run wrote */
+    } start;
     struct plan_ending ending; /* ENDED */
     struct {                   /* LOOKED_UP */
         enum plan_evidence evidence;
@@ -134,6 +138,9 @@ enum plan_effect_kind {
     EFFECT_PROBE,   /* GET /api/v1/users/me */
     EFFECT_READ_TOKEN,
     EFFECT_WAKE, /* at steady `at_ms`; the latest replaces any before */
+    /* The wall clock leapt, or nothing ran for long: upload.retry_for counts from at_ms (wall) for
+     * all that is being retried. To be kept for the next PLAN_START. */
+    EFFECT_RETRY_ANEW,
     EFFECT_TELL,
 };
 

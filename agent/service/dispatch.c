@@ -597,6 +597,19 @@ static void begin_acting(struct service *service, const struct plan_effect *effe
     journal_add(service->journal, &(struct journal_step){NULL, act, free_acting, acting});
 }
 
+static void apply_anew(void *ctx, struct ledger *ledger)
+{
+    const int64_t *at_ms = ctx;
+    ledger_retry_anew(ledger, *at_ms);
+}
+
+static void begin_anew(struct service *service, const struct plan_effect *effect)
+{
+    int64_t *at_ms = mem_zalloc(sizeof *at_ms);
+    *at_ms = effect->at_ms;
+    journal_add(service->journal, &(struct journal_step){apply_anew, free, free, at_ms});
+}
+
 /* --- the plan --- */
 
 static void carry_out(struct service *service, const struct plan_effect *effect)
@@ -619,6 +632,9 @@ static void carry_out(struct service *service, const struct plan_effect *effect)
     case EFFECT_LOOK_UP:
         lookup_begin(service, effect->recording);
         break;
+    case EFFECT_RETRY_ANEW:
+        begin_anew(service, effect);
+        break;
     case EFFECT_PROBE:
     case EFFECT_READ_TOKEN:
     case EFFECT_TELL:
@@ -634,6 +650,15 @@ void service_plan(struct service *service, const struct plan_event *event)
     plan_step(service->plan, event, now(), &service->effects);
     for (size_t i = 0; i < service->effects.count; i++)
         carry_out(service, &service->effects.items[i]);
+}
+
+void service_start_plan(struct service *service)
+{
+    struct ledger *ledger = journal_ledger(service->journal);
+    struct plan_event event = {.kind = PLAN_START};
+    event.start.retry_since_ms = ledger_retry_since(ledger);
+    event.start.last_seen_ms = ledger_last_seen(ledger);
+    service_plan(service, &event);
 }
 
 void service_plan_simple(struct service *service, enum plan_event_kind kind)

@@ -148,6 +148,8 @@ void service_redigest(struct service *service);
 
 void service_plan(struct service *service, const struct plan_event *event);
 void service_plan_simple(struct service *service, enum plan_event_kind kind);
+/* PLAN_START, with what the ledger knows of earlier runs. */
+void service_start_plan(struct service *service);
 /* After each commit: tells the plan what became ready. */
 void service_feed_plan(struct service *service);
 void service_read_token(struct service *service);

@@ -402,7 +402,7 @@ static void start_parts(struct service *service)
     service->readback = readback_new(service);
     service_redigest(service);
     service_read_token(service);
-    service_plan_simple(service, PLAN_START);
+    service_start_plan(service);
 }
 
 static void name_host(struct service *service)

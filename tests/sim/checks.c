@@ -10,6 +10,7 @@
 #include "tests/sim/files.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/watch.h"
+#include "tests/sim/world.h"
 
 /* In one world of eight the whole ledger is looked at after each commit, in the others after some.
  */
@@ -32,6 +33,7 @@ void checks_person_retries(int content)
 {
     seen.person = true;
     files.contents[content].in_doubt = false;
+    files.contents[content].tried_ms = 0;
 }
 
 void checks_cut_off(size_t count)
@@ -94,7 +96,10 @@ void checks_post_begins(int content, const char *key, const char *owner, const c
 
 void checks_request_left(int content)
 {
-    files.contents[content].requests++;
+    struct content *c = &files.contents[content];
+    c->requests++;
+    if (c->tried_ms == 0)
+        c->tried_ms = sim.steady_ms + 1;
 }
 
 void checks_body_left(int content)
@@ -177,6 +182,23 @@ static void check_calls(struct ledger *ledger)
     query_end(query);
 }
 
+static bool is_given_up(const char *reason)
+{
+    return reason != NULL && strncmp(reason, "upload.retry_for is over", 24) == 0;
+}
+
+/* Whatever the wall clock shows: what leaps by less than half of it may shorten it. */
+static void check_given_up(int content, const struct query *query)
+{
+    const struct content *c = &files.contents[content];
+    int64_t least_ms = config_retry_for_ms() / 2 - 3 * HOUR;
+    char *reason = query_string(query, 5);
+    if (is_given_up(reason) && c->tried_ms != 0 && sim.steady_ms - c->tried_ms < least_ms)
+        violated("content %d is given up after %d min", content,
+                 (int)((sim.steady_ms - c->tried_ms) / MINUTE));
+    free(reason);
+}
+
 static bool is_final(enum recording_state state)
 {
     return state == STATE_UPLOADED || state == STATE_DELETING || state == STATE_DELETED;
@@ -186,7 +208,8 @@ static void check_recordings(struct ledger *ledger)
 {
     bool known[MOST_CONTENTS] = {false};
     struct query *query = db_query(
-        ledger->db, "SELECT id, sha256, state, uncertain, known_by_409 FROM recording ORDER BY id");
+        ledger->db,
+        "SELECT id, sha256, state, uncertain, known_by_409, reason FROM recording ORDER BY id");
     while (query_step(query)) {
         size_t n;
         int id = (int)query_int(query, 0), content = content_of(query_blob(query, 1, &n));
@@ -197,6 +220,8 @@ static void check_recordings(struct ledger *ledger)
         }
         const struct content *c = &files.contents[content];
         known[content] = true;
+        if (state == STATE_FAILED)
+            check_given_up(content, query);
         bool proven = state == STATE_UPLOADED || query_int(query, 4) != 0;
         if (proven && !c->stored_at_all)
             violated("content %d is %s, and Chorus does not have it", content, state_name(state));
@@ -284,7 +309,7 @@ static void check_rest(const struct query *query, int path, int content)
                                        strncmp(why, "it shrank", 9) == 0));
         break;
     case STATE_FAILED:
-        fair = c->refused || strncmp(why, "upload.retry_for is over", 24) == 0;
+        fair = c->refused || is_given_up(why);
         break;
     default:
         break;

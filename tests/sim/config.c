@@ -55,6 +55,11 @@ struct config *config_of_world(bool complete)
     return config;
 }
 
+int64_t config_retry_for_ms(void)
+{
+    return all.config.upload.retry_for_ms;
+}
+
 void config_draw(int watches)
 {
     static char move_to[] = "/srv/done";

@@ -23,6 +23,7 @@ struct content {
     bool answered_409, refused, forbidden;
     bool in_doubt;    /* a whole body arrived or may have, and no proof came of it */
     int64_t doubt_ms; /* steady: since when */
+    int64_t tried_ms; /* steady: since when it is being tried, 0: it is not */
     int on_its_way;   /* whole bodies that have left, and may be stored yet */
     bool live;        /* a POST of it is under way, as the program sees it */
     bool left_whole;  /* ... and its last part has left */

@@ -133,7 +133,7 @@ bool life_start(void)
     service->readback = readback_new(service);
     service_redigest(service);
     service_read_token(service);
-    service_plan_simple(service, PLAN_START);
+    service_start_plan(service);
     for (size_t i = 0; i < service->config->watch_count; i++)
         folder_open_watch(service, &service->config->watches[i]);
     return true;

@@ -8,6 +8,7 @@
 
 /* Draws one for so many watches. */
 void config_draw(int watches);
+int64_t config_retry_for_ms(void);
 /* The same configuration every time; `complete`: every agent's owner is known. */
 struct config *config_of_world(bool complete);
 

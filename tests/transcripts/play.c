@@ -421,6 +421,8 @@ static void carry_out(struct play *play, const struct plan_effect *effect)
         MUST(play, effect->at_ms > play->now.steady_ms, "an alarm for a time that is over");
         play->wake_at_ms = effect->at_ms;
         return;
+    case EFFECT_RETRY_ANEW:
+        return;
     case EFFECT_TELL:
         note_news(play, effect);
         return;

@@ -197,7 +197,7 @@ static void retry_for_is_not_over_without_a_try(void **state)
     play_start(&play);
     ends(&play, id, lost());
     time_passes(&play, 61 * S);
-    wall_clock_jumps(&play, 8 * DAY);
+    time_passes(&play, 8 * DAY);
     ends(&play, id, unreachable());
     expect_state(&play, id, STATE_UNCERTAIN);
     time_passes(&play, MIN);
@@ -210,6 +210,57 @@ static void retry_for_is_not_over_without_a_try(void **state)
     probe_answers(&play, 401);
     expect_state(&play, id, STATE_UNCERTAIN);
     play_end(&play);
+}
+
+static void a_clock_that_leaps_does_not_end_retry_for(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 1);
+    int64_t id = calls_are_there(&play, 1, KEY_DERIVED);
+    play_start(&play);
+    wall_clock_jumps(&play, 8 * DAY);
+    ends(&play, id, cut_off()); /* the first that the plan hears of the clock */
+    expect_state(&play, id, STATE_WAITING);
+    int64_t leapt = play.now.steady_ms;
+    while (call_of(&play, id)->state != STATE_FAILED) {
+        assert_true(play.now.steady_ms - leapt < 8 * DAY);
+        if (is_in_flight(&play, id))
+            ends(&play, id, cut_off());
+        else
+            until_the_alarm(&play);
+    }
+    assert_true(play.now.steady_ms - leapt >= 7 * DAY);
+    play_end(&play);
+}
+
+/* Whether a plan that starts counts retry_for anew, when an earlier run last wrote so long ago. */
+static bool counts_anew(int64_t pause_ms, int64_t retry_for_ms)
+{
+    struct plan_options options = {
+        .concurrency = 1, .retry_for_ms = retry_for_ms, .resend_after_ms = MIN};
+    struct plan_event event = {.kind = PLAN_START, .start = {.last_seen_ms = WALL - pause_ms}};
+    struct plan_time now = {.steady_ms = S, .wall_ms = WALL};
+    struct plan_effects effects;
+    struct plan *plan = plan_new(&options, 1);
+    bool anew = false;
+    plan_step(plan, &event, now, &effects);
+    for (size_t i = 0; i < effects.count; i++)
+        anew =
+            anew || (effects.items[i].kind == EFFECT_RETRY_ANEW && effects.items[i].at_ms == WALL);
+    plan_free(plan);
+    return anew;
+}
+
+static void a_long_pause_does_not_end_retry_for(void **state)
+{
+    (void)state;
+    assert_true(counts_anew(8 * DAY, 7 * DAY));
+    assert_true(counts_anew(4 * DAY, 7 * DAY));
+    assert_false(counts_anew(3 * DAY, 7 * DAY));
+    assert_false(counts_anew(-8 * DAY, 7 * DAY));
+    assert_true(counts_anew(61 * MIN, MIN));
+    assert_false(counts_anew(59 * MIN, MIN));
 }
 
 static void a_clock_that_is_set_back_does_not_bury_what_waits(void **state)
@@ -255,6 +306,8 @@ int main(void)
         cmocka_unit_test(an_early_alarm_is_set_again),
         cmocka_unit_test(after_retry_for_it_has_failed),
         cmocka_unit_test(retry_for_is_not_over_without_a_try),
+        cmocka_unit_test(a_clock_that_leaps_does_not_end_retry_for),
+        cmocka_unit_test(a_long_pause_does_not_end_retry_for),
         cmocka_unit_test(a_clock_that_is_set_back_does_not_bury_what_waits),
         cmocka_unit_test(a_recording_with_a_delay_goes_when_it_is_due),
     };

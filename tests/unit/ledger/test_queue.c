@@ -444,6 +444,20 @@ static void a_folder_that_is_back_makes_due_what_waited_for_it(void **state)
     assert_true(ready[0] == id[0] || ready[0] == id[1]);
 }
 
+static void what_the_plan_must_know_at_its_next_start(void **state)
+{
+    struct room *room = *state;
+    assert_int_equal(ledger_retry_since(room->ledger), 0);
+    assert_int_equal(ledger_last_seen(room->ledger), 0);
+    take(room, A, 'A');
+    ledger_retry_anew(room->ledger, NOW - 5);
+    ledger_retry_anew(room->ledger, NOW - 3);
+    commit(room);
+    open_again(room);
+    assert_int_equal(ledger_retry_since(room->ledger), NOW - 3);
+    assert_int_equal(ledger_last_seen(room->ledger), room->now_ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +480,7 @@ int main(void)
         in_a_room(retry_of_one_whose_path_has_left_takes_its_copy),
         in_a_room(what_became_ready_is_told_once),
         in_a_room(ids_in_a_state_come_in_batches),
+        in_a_room(what_the_plan_must_know_at_its_next_start),
         in_a_room(a_folder_that_is_back_makes_due_what_waited_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
