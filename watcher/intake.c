@@ -163,6 +163,7 @@ static void finish(struct watch *w, struct candidate *c, const struct probe_item
         .media_name = item->probe.media.name,
         .scan = c->scan,
         .stood = !c->settle.touched,
+        .beside = names_beside(&w->options->options, item->path),
     };
     intake_not_standing(w, c);
     intake_phase(w, c, PHASE_FINISHED);

@@ -194,6 +194,11 @@ static bool in_default_list(const char *name)
     return names_unsupported(name) != NULL;
 }
 
+bool names_beside(const struct watch_options *options, const char *path)
+{
+    return any_matches(options->beside, options->beside_count, path);
+}
+
 const char *names_pass_over(const struct watch_options *options, const char *path)
 {
     const char *name = names_base(path);
@@ -209,6 +214,9 @@ const char *names_pass_over(const struct watch_options *options, const char *pat
     }
     if (is_temporary(name)) {
         return "its name is a temporary one";
+    }
+    if (names_beside(options, path)) {
+        return NULL;
     }
     if (options->include ? !any_matches(options->include, options->include_count, path)
                          : !in_default_list(name)) {

@@ -15,6 +15,9 @@ enum { NAMES_DEPTH = 128 };
 /* `*` and `?` do not cross '/'; [a-z], [!a-z]; a backslash takes the next byte as it is. */
 bool names_match(const char *glob, const char *text);
 
+/* As watch_is_beside, for a path that is not passed over. */
+bool names_beside(const struct watch_options *options, const char *path);
+
 /* As watch_passes_over. */
 const char *names_pass_over(const struct watch_options *options, const char *path);
 

@@ -66,10 +66,12 @@ int shared_options_new(const struct watch_options *options, struct shared_option
     o->rescan_ms = at_most_a_century(o->rescan_ms);
     o->include = NULL;
     o->exclude = NULL;
+    o->beside = NULL;
     o->path = strdup(options->path);
     shared->references = 1;
     if (!o->path || copy_list(options->include, options->include_count, &o->include) != 0 ||
-        copy_list(options->exclude, options->exclude_count, &o->exclude) != 0) {
+        copy_list(options->exclude, options->exclude_count, &o->exclude) != 0 ||
+        copy_list(options->beside, options->beside_count, &o->beside) != 0) {
         shared_options_drop(shared);
         return -ENOMEM;
     }
@@ -95,5 +97,6 @@ void shared_options_drop(struct shared_options *shared)
     free((void *)(uintptr_t)o->path);
     free_list(o->include, o->include_count);
     free_list(o->exclude, o->exclude_count);
+    free_list(o->beside, o->beside_count);
     free(shared);
 }

@@ -299,6 +299,62 @@ static enum retire_result finish(struct work *work, char **moved_to)
     return RETIRE_DONE;
 }
 
+/* --- what goes along --- */
+
+/* Another file system: a copy under a temporary name first. */
+static int copy_beside(int parent, const char *name, int target, char chosen[NAME_ROOM])
+{
+    static const char temporary[] = ".beside.chorus-agent";
+    int from = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    int to = openat(target, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int error = from < 0 || to < 0 ? -errno : copy_bytes(from, to);
+    if (error == 0) {
+        keep_looks(from, to);
+        error = fsync(to) != 0 ? -errno : 0;
+    }
+    if (error == 0)
+        error = rename_free(target, temporary, target, name, chosen);
+    if (error == 0 && (fsync(target) != 0 || unlinkat(parent, name, 0) != 0))
+        error = -errno;
+    if (error != 0 && to >= 0)
+        unlinkat(target, temporary, 0);
+    if (from >= 0)
+        close(from);
+    if (to >= 0)
+        close(to);
+    return error;
+}
+
+/* 0 (also if it is not there), or negative errno. */
+static int move_beside(const struct work *work)
+{
+    struct stat st;
+    char chosen[NAME_ROOM];
+    const char *path = work->what->beside, *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    char *folder = strndup(path, slash != NULL ? (size_t)(slash - path) : 0);
+    int parent = folder != NULL ? beneath_open(work->root, folder, O_DIRECTORY) : -ENOMEM;
+    free(folder);
+    if (parent < 0)
+        return parent == -ENOENT ? 0 : parent;
+    int target = -1, error = 0;
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        error = errno == ENOENT ? 0 : -errno;
+    } else if (S_ISREG(st.st_mode)) {
+        target = open_target(work->what);
+        error = target < 0 ? target : rename_free(parent, name, target, name, chosen);
+        if (error == -EXDEV)
+            error = copy_beside(parent, name, target, chosen);
+    }
+    if (target >= 0) {
+        fsync(target);
+        close(target);
+    }
+    fsync(parent);
+    close(parent);
+    return error;
+}
+
 static enum retire_result retire(struct work *work, char **moved_to)
 {
     int error = open_parent(work);
@@ -324,6 +380,9 @@ enum retire_result retire_file(const struct retirement *retirement, char **moved
         *moved_to = NULL;
     work.root = beneath_root(retirement->root);
     enum retire_result result = work.root < 0 ? fail(&work, -work.root) : retire(&work, moved_to);
+    bool moved = result == RETIRE_DONE || result == RETIRE_GONE; /* by now, or before a crash */
+    if (moved && retirement->beside != NULL && retirement->move_to != NULL)
+        work.error = -move_beside(&work);
     if (work.private >= 0) {
         unlinkat(work.root, PRIVATE_FOLDER, AT_REMOVEDIR); /* only if it is empty */
         close(work.private);

@@ -32,10 +32,13 @@ struct retirement {
     uint8_t sha256[32];
     const char *move_to; /* a folder; the path below root is kept in it, nothing is overwritten (-2,
                             -3, ...); NULL: delete */
+    const char *beside;  /* a file below root that is moved along with it, into the folder where it
+                            goes; NULL: none. Never deleted. */
 };
 
 /* `moved_to` (may be NULL) gets the new path when it was moved, new string (free). `error` gets an
- * errno for FAILED. */
+ * errno for FAILED; for DONE and GONE, why `beside` could not be moved along, 0: it was, or there
+ * is none. */
 enum retire_result retire_file(const struct retirement *retirement, char **moved_to, int *error);
 
 #endif

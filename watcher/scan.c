@@ -236,6 +236,7 @@ static void take_file(struct scan *scan, const struct watch_options *options, co
         struct watch_entry *entry = &slice->entries[slice->entry_count++];
         entry->path = path;
         entry->known = false;
+        entry->beside = names_beside(options, path);
         file_identity_of(st, &entry->identity);
     }
 }

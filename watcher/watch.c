@@ -540,6 +540,11 @@ void watch_close(struct watch *w, void (*done)(void *ctx), void *ctx)
 
 /* ---- without a watch ---- */
 
+bool watch_is_beside(const struct watch_options *options, const char *path)
+{
+    return !names_pass_over(options, path) && names_beside(options, path);
+}
+
 const char *watch_passes_over(const struct watch_options *options, const char *path)
 {
     return names_pass_over(options, path);

@@ -39,6 +39,10 @@ struct watch_options {
     size_t include_count;
     const char *const *exclude;
     size_t exclude_count;
+    /* Globs, as above, of files that are no recordings and are reported all the same, as `beside`,
+     * once they have settled; include and exclude do not touch them. */
+    const char *const *beside;
+    size_t beside_count;
     int64_t settle_ms;     /* after the writer closed it */
     int64_t quiet_ms;      /* where neither a close nor a lease can be seen */
     int64_t open_quiet_ms; /* how long a header that says "still being written" is believed */
@@ -54,6 +58,7 @@ struct watch_entry {
     const char *path;
     struct file_identity identity;
     bool known;
+    bool beside; /* no recording: see watch_options.beside */
 };
 
 enum watch_media {
@@ -70,7 +75,8 @@ struct watch_finding {
     enum watch_media media;
     const char *media_name; /* "gsm", "flac", ... for WATCH_UNSUPPORTED, else "" ; static storage */
     uint64_t scan;          /* number of the scan that found it (1 is the first), 0: an event did */
-    bool stood; /* finished when first looked at: never seen open, never changed since */
+    bool stood;  /* finished when first looked at: never seen open, never changed since */
+    bool beside; /* no recording: see watch_options.beside */
 };
 
 enum watch_fingerprint_result {
@@ -189,7 +195,11 @@ void watch_close(struct watch *watch, void (*done)(void *ctx), void *ctx);
 int watch_look_once(const struct watch_options *options, const char *path,
                     struct watch_finding *finding, const char **waits_for);
 
-/* Whether the options would take this relative path by its name: NULL, or why not (static). */
+/* Whether this relative path is one of those beside recordings. */
+bool watch_is_beside(const struct watch_options *options, const char *path);
+
+/* Whether the options would take this relative path by its name, as a recording or beside one:
+ * NULL, or why not (static). */
 const char *watch_passes_over(const struct watch_options *options, const char *path);
 
 #endif

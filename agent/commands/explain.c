@@ -14,6 +14,8 @@
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
 #include "agent/commands/explain.h"
+#include "agent/rules/file_bytes.h"
+#include "agent/rules/sidecar.h"
 #include "agent/service/watch_options.h"
 #include "watcher/digest.h"
 #include "watcher/watcher.h"
@@ -194,6 +196,47 @@ static void print_verdict(const struct file *file, const struct resolution *reso
                file->exists && !file->finished ? " once it is finished" : "");
 }
 
+void explain_read_sidecar(const struct watch_config *watch, const struct recording_facts *facts,
+                          struct explain_sidecar *beside)
+{
+    char *bytes = NULL;
+    size_t n = 0;
+    *beside = (struct explain_sidecar){.path = rules_sidecar_path(watch->rules, facts)};
+    if (beside->path == NULL)
+        return;
+    int error = file_bytes_read(beside->path, SIDECAR_MAX_BYTES, &bytes, &n);
+    beside->read = error != -ENOENT && error != -ENOTDIR;
+    if (error == 0)
+        sidecar_read(bytes, n, watch->sidecar_picks, watch->sidecar_pick_count, &beside->sidecar);
+    else if (beside->read)
+        sidecar_fail(error == -EFBIG ? "it is larger than 256 KiB" : strerror(-error),
+                     &beside->sidecar);
+    free(bytes);
+}
+
+void explain_judge_without(const struct watch_config *watch, const struct explain_sidecar *beside,
+                           struct resolution *resolution)
+{
+    bool missing = beside->path != NULL && !beside->read && watch->sidecar_required;
+    if (missing && resolution->outcome != RESOLVED_SKIP)
+        resolution_hold(resolution, mem_string("its sidecar is missing (sidecar_required)"));
+}
+
+void explain_clear_sidecar(struct explain_sidecar *beside)
+{
+    sidecar_clear(&beside->sidecar);
+    free(beside->path);
+}
+
+static void print_sidecar(const struct watch_config *watch, const struct explain_sidecar *beside)
+{
+    line_bytes("sidecar", beside->path);
+    if (beside->read)
+        return;
+    line("", watch->sidecar_required ? "is not there: held without it (sidecar_required)"
+                                     : "is not there: the rules alone, once sidecar_wait is over");
+}
+
 static void explain_rules(const struct explaining *explaining, const struct watch_config *watch,
                           const char *path, size_t root_length, const struct file *file)
 {
@@ -207,11 +250,18 @@ static void explain_rules(const struct explaining *explaining, const struct watc
         .watch = watch->name,
         .host = explaining->host,
     };
+    struct explain_sidecar beside;
+    explain_read_sidecar(watch, &facts, &beside);
+    if (beside.path != NULL)
+        print_sidecar(watch, &beside);
+    facts.sidecar = beside.read ? &beside.sidecar : NULL;
     rules_resolve(watch->rules, explaining->tables, &facts, NULL, on_trace, NULL, &resolution);
+    explain_judge_without(watch, &beside, &resolution);
     print_form(&resolution);
     print_duplicates(explaining, path, file, &resolution);
     print_verdict(file, &resolution);
     resolution_clear(&resolution);
+    explain_clear_sidecar(&beside);
 }
 
 /* --- the story --- */
@@ -277,6 +327,8 @@ static int explain_path(const struct explaining *explaining, const char *path)
     if (passed_over != NULL) {
         line("so it is", "passed over:");
         line("", passed_over);
+    } else if (watch_is_beside(&options, path + root_length + 1)) {
+        line("so it is", "a sidecar: it says whose recording it lies beside, and is never sent");
     } else {
         struct file file;
         look_at_file(watch, path, root_length, &file);

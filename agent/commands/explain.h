@@ -25,6 +25,19 @@ struct explain_many {
 const char *explain_would_skip(const struct watch_config *watch,
                                const struct watch_finding *finding);
 
+/* The sidecar of a file, as it stands there now. */
+struct explain_sidecar {
+    char *path; /* NULL: the watch has none */
+    bool read;  /* it is there */
+    struct sidecar sidecar;
+};
+void explain_read_sidecar(const struct watch_config *watch, const struct recording_facts *facts,
+                          struct explain_sidecar *beside);
+/* What it means that the sidecar is not there. */
+void explain_judge_without(const struct watch_config *watch, const struct explain_sidecar *beside,
+                           struct resolution *resolution);
+void explain_clear_sidecar(struct explain_sidecar *beside);
+
 /* One line a name or file, then the counts by outcome. Returns an exit code. */
 int explain_many(const struct explaining *explaining, const struct explain_many *what);
 

@@ -112,8 +112,14 @@ static void judge_by_rules(const struct many *many, struct judged *judged)
         .watch = judged->watch->name,
         .host = many->explaining->host,
     };
+    struct explain_sidecar beside = {0};
+    if (judged->identity != NULL)
+        explain_read_sidecar(judged->watch, &facts, &beside);
+    facts.sidecar = beside.read ? &beside.sidecar : NULL;
     rules_resolve(judged->watch->rules, many->explaining->tables, &facts, NULL, NULL, NULL,
                   &judged->resolution);
+    explain_judge_without(judged->watch, &beside, &judged->resolution);
+    explain_clear_sidecar(&beside);
     static const enum outcome outcomes[] = {
         [RESOLVED] = OUT_UPLOADED, [RESOLVED_SKIP] = OUT_SKIPPED, [RESOLVED_HELD] = OUT_HELD};
     judged->outcome = outcomes[judged->resolution.outcome];
@@ -156,6 +162,8 @@ static void judge(struct many *many, const char *path, const char *shown, bool l
         watch_options_of(judged.watch, root, false, &options);
         judged.outcome = OUT_PASSED_OVER;
         judged.reason = watch_passes_over(&options, path + judged.root_length + 1);
+        if (judged.reason == NULL && watch_is_beside(&options, path + judged.root_length + 1))
+            judged.reason = "it is a sidecar";
         if (judged.reason == NULL && (!look || !judge_by_look(&judged, &options, &finding)))
             judge_by_rules(many, &judged);
         free(root);

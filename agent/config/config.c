@@ -29,6 +29,11 @@ static void clear_watch(struct watch_config *watch)
     free_list(&watch->include);
     free_list(&watch->exclude);
     free(watch->move_to);
+    for (size_t i = 0; i < watch->sidecar_pick_count; i++) {
+        free(watch->sidecar_picks[i].field);
+        free(watch->sidecar_picks[i].path);
+    }
+    free(watch->sidecar_picks);
     rules_free(watch->rules);
 }
 

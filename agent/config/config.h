@@ -14,6 +14,7 @@
 #include "agent/base/log.h"
 #include "agent/plan/order.h"
 #include "agent/rules/rules.h"
+#include "agent/rules/sidecar.h"
 
 struct string_list {
     char **items;
@@ -42,8 +43,12 @@ struct watch_config {
     uint64_t min_size;
     enum after_upload after_upload;
     char *move_to;
-    struct rule_set
-        *rules; /* `owner` without rules is one rule without a pattern; call_key included */
+    int64_t sidecar_wait_ms;
+    bool sidecar_required;
+    struct sidecar_pick *sidecar_picks;
+    size_t sidecar_pick_count;
+    struct rule_set *
+        rules; /* `owner` without rules is one rule without a pattern; call_key, sidecar included */
 };
 
 struct config {

@@ -22,7 +22,7 @@ struct rule_draft {
 
 struct watch_draft {
     struct watch_config watch;
-    char *owner, *name, *meeting_id, *crm_account_id, *crm_opportunity_id, *call_key;
+    char *owner, *name, *meeting_id, *crm_account_id, *crm_opportunity_id, *call_key, *sidecar;
     struct filled filled;
     struct rule_draft *rules;
     size_t rule_count;

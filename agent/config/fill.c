@@ -107,6 +107,7 @@ static char *put(const struct schema_key *key, const char *text, void *base)
     case IS_SECTION:
     case IS_LIST:
     case IS_RULES:
+    case IS_FIELDS:
         break;
     }
     return NULL;
@@ -266,7 +267,7 @@ static void fill_pair(struct config_problems *problems, enum schema_section sect
     filled->lines[schema_index(key)] = pair->value->line;
     if (key->type == IS_LIST)
         fill_list(problems, key, pair->value, (struct string_list *)((char *)base + key->offset));
-    else if (key->type != IS_SECTION && key->type != IS_RULES)
+    else if (key->type != IS_SECTION && key->type != IS_RULES && key->type != IS_FIELDS)
         fill_text(problems, key, pair->value, base);
 }
 

@@ -105,6 +105,17 @@ static const struct schema_key keys[] = {
      .help = "full look at the tree, whatever the events said"},
     {"watches.NAME.call_key", SHARED(call_key), .type = IS_TEMPLATE, .default_text = "",
      .help = "two recordings with one call key are one call; none if any field in it is empty"},
+    {"watches.NAME.sidecar", SHARED(sidecar), .type = IS_TEMPLATE, .default_text = "",
+     .help = "name of a JSON file beside the recording that says whose call it is, such as "
+             "\"{stem}.json\"; its user, name, meeting_id, crm_account_id, crm_opportunity_id win "
+             "over rules, all else in it are fields"},
+    {"watches.NAME.sidecar_wait", WATCH(sidecar_wait_ms), .type = IS_DURATION,
+     .default_text = "30s", .help = "a recording waits so long for its sidecar"},
+    {"watches.NAME.sidecar_required", WATCH(sidecar_required), .type = IS_BOOL,
+     .default_text = "false",
+     .help = "without its sidecar a recording is held; else it goes on by the rules alone"},
+    {"watches.NAME.sidecar_fields", .section = IN_WATCH, .type = IS_FIELDS,
+     .help = "fields by their place in the sidecar: { user: participants.0.email }"},
     {"watches.NAME.after_upload", WATCH(after_upload), .type = IS_CHOICE, .default_text = "keep",
      .allowed = "keep, delete, move", .help = "what becomes of the file"},
     {"watches.NAME.move_to", WATCH(move_to), .type = IS_PATH_OR_NONE, .default_text = "",
@@ -192,6 +203,7 @@ const char *schema_type_name(const struct schema_key *key)
         [IS_SINCE] = "start, all, or a date",
         [IS_LIST] = "list of texts",
         [IS_RULES] = "list of rules",
+        [IS_FIELDS] = "FIELD: path.in.the.sidecar",
     };
     return key->allowed != NULL ? key->allowed : names[key->type];
 }

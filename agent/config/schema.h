@@ -37,7 +37,8 @@ enum schema_type {
     IS_SWITCH, /* bool: the second of two choices */
     IS_SINCE,
     IS_LIST, /* struct string_list; a default is separated by ", " */
-    IS_RULES
+    IS_RULES,
+    IS_FIELDS /* names of fields and paths in a sidecar */
 };
 
 struct schema_key {

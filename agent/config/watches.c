@@ -7,6 +7,7 @@
 #include "agent/config/draft.h"
 #include "agent/config/problems.h"
 #include "agent/config/values.h"
+#include "agent/rules/fields.h"
 #include "agent/rules/filters.h"
 
 /* The pairs of a map; none, and told, where the node is something else. */
@@ -83,6 +84,55 @@ static void read_rules(struct config_draft *draft, struct watch_draft *watch,
     }
 }
 
+static bool has_sidecar(const struct watch_draft *watch)
+{
+    return watch->sidecar != NULL && *watch->sidecar != '\0';
+}
+
+/* One "field: path.in.the.sidecar". */
+static void read_pick(struct config_draft *draft, struct watch_config *watch,
+                      const struct node_pair *pair)
+{
+    const struct node *value = pair->value;
+    if (value->kind == NODE_BROKEN)
+        return;
+    if (value->kind != NODE_TEXT || *value->text == '\0') {
+        problems_error(draft->problems, value->line,
+                       "sidecar_fields: %s: expected a place in the sidecar; allowed: names and "
+                       "numbers with dots between, such as participants.0.email",
+                       pair->key);
+        return;
+    }
+    if (!sidecar_is_field_name(pair->key) || field_exists(pair->key)) {
+        problems_error(draft->problems, pair->line,
+                       "sidecar_fields: %s cannot be the name of such a field; allowed: letters, "
+                       "digits, _ - and ., and none of %s",
+                       pair->key, field_names());
+        return;
+    }
+    watch->sidecar_picks[watch->sidecar_pick_count++] =
+        (struct sidecar_pick){mem_string(pair->key), mem_string(value->text)};
+}
+
+static void read_picks(struct config_draft *draft, struct watch_draft *watch,
+                       const struct node *node)
+{
+    if (node == NULL || node->kind == NODE_BROKEN || (node->kind == NODE_TEXT && node->bare))
+        return;
+    if (node->kind != NODE_MAP) {
+        problems_error(draft->problems, node->line,
+                       "sidecar_fields: expected fields and their places; allowed: FIELD: PLACE, "
+                       "such as user: participants.0.email");
+        return;
+    }
+    if (!has_sidecar(watch))
+        problems_warn(draft->problems, node->line,
+                      "sidecar_fields without sidecar: there is nothing to take them from");
+    watch->watch.sidecar_picks = mem_array(node->count, sizeof watch->watch.sidecar_picks[0]);
+    for (size_t i = 0; i < node->count; i++)
+        read_pick(draft, &watch->watch, &node->pairs[i]);
+}
+
 /* A value that could not be read was told; a stand-in keeps the rule from being told off for
  * lacking it. */
 static const char *or_stand_in(const char *text, int line, const char *stand_in)
@@ -147,6 +197,8 @@ static void compile_rules(struct config_draft *draft, struct watch_draft *watch,
         .crm_account_id = watch->crm_account_id,
         .crm_opportunity_id = watch->crm_opportunity_id,
         .call_key = watch->call_key,
+        .sidecar = watch->sidecar,
+        .sidecar_line = filled_line(filled, IN_WATCH, "sidecar"),
         .name_line = filled_line(filled, IN_WATCH, "name"),
         .meeting_id_line = filled_line(filled, IN_WATCH, "meeting_id"),
         .crm_account_id_line = filled_line(filled, IN_WATCH, "crm_account_id"),
@@ -159,17 +211,24 @@ static void compile_rules(struct config_draft *draft, struct watch_draft *watch,
     free(tables);
 }
 
-/* `owner` without rules is one rule that takes everything. */
+/* `owner` without rules is one rule that takes everything; with neither, the sidecar must name the
+ * owner. */
 static void compile_watch(struct config_draft *draft, struct watch_draft *watch)
 {
     int owner_line = filled_line(&watch->filled, IN_WATCH, "owner");
+    int sidecar_line = filled_line(&watch->filled, IN_WATCH, "sidecar");
     if (watch->rule_count == 0) {
         struct rule_source rule = {
             .title = "owner",
             .owner = or_stand_in(watch->owner, owner_line, "unreadable@example.com"),
             .line = owner_line,
             .owner_line = owner_line};
-        compile_rules(draft, watch, &rule, owner_line > 0);
+        if (owner_line == 0 && has_sidecar(watch))
+            rule = (struct rule_source){.title = "sidecar",
+                                        .owner = "{user}",
+                                        .line = sidecar_line,
+                                        .owner_line = sidecar_line};
+        compile_rules(draft, watch, &rule, rule.line > 0);
         return;
     }
     struct rule_source *rules = mem_array(watch->rule_count, sizeof rules[0]);
@@ -192,9 +251,10 @@ static void require_keys(struct config_draft *draft, const struct watch_draft *w
         problems_error(draft->problems, owner_line,
                        "owner stands beside rules; allowed: one of the two (a last rule without "
                        "pattern takes the rest)");
-    if (owner_line == 0 && rules_line == 0)
+    if (owner_line == 0 && rules_line == 0 && !has_sidecar(watch))
         problems_error(draft->problems, filled->section_line,
-                       "watch %s has neither owner nor rules; allowed: owner: EMAIL, or rules",
+                       "watch %s has neither owner nor rules; allowed: owner: EMAIL, or rules, or "
+                       "a sidecar that names the owner",
                        watch->watch.name);
 }
 
@@ -230,6 +290,7 @@ static void read_watch(struct config_draft *draft, struct watch_draft *watch,
     watch->watch.include_is_default = filled_line(&watch->filled, IN_WATCH, "include") == 0;
     if (pair->value->kind != NODE_MAP && !(pair->value->kind == NODE_TEXT && pair->value->bare))
         return; /* told, and nothing is known of it */
+    read_picks(draft, watch, node_get(pair->value, "sidecar_fields", NULL));
     read_rules(draft, watch, node_get(pair->value, "rules", NULL));
     require_keys(draft, watch);
     compile_watch(draft, watch);
@@ -274,6 +335,7 @@ void watch_draft_clear(struct watch_draft *watch)
     free(watch->crm_account_id);
     free(watch->crm_opportunity_id);
     free(watch->call_key);
+    free(watch->sidecar);
     for (size_t i = 0; i < watch->rule_count; i++)
         rule_draft_clear(&watch->rules[i]);
     free(watch->rules);

@@ -180,6 +180,7 @@ struct ledger_job {
     int attempts, uncertain;
     int64_t first_attempt_ms; /* 0: none yet */
     bool frozen;              /* an earlier attempt may have arrived: its form must not change */
+    int64_t first_seen_ms;
 };
 
 /* 0, or -ENOENT. A read. */
@@ -249,6 +250,36 @@ size_t ledger_recordings_below(struct ledger *ledger, const char *path, int64_t 
                                int64_t *recordings, size_t most);
 /* Whether the ledger knows this path, or one below it. A read. */
 bool ledger_knows_path(struct ledger *ledger, const char *path);
+
+/* --- sidecars (sidecar.c) --- */
+
+/* Of a recording that is not sent yet. */
+struct ledger_sidecar {
+    char *path;    /* where it is expected */
+    bool read;     /* it was there and has been read */
+    char *body;    /* what stood in it; NULL: it could not be used, or is not kept any more */
+    char *problem; /* why it could not be read, in words; NULL: it could */
+};
+
+/* The sidecar of this recording is at `path`; what was known of another place is forgotten. */
+void ledger_sidecar_expect(struct ledger *ledger, int64_t recording, const char *path);
+/* False: none is expected. Clear on true. A read. */
+bool ledger_sidecar(struct ledger *ledger, int64_t recording, struct ledger_sidecar *sidecar);
+void ledger_sidecar_clear(struct ledger_sidecar *sidecar);
+/* Recordings that expect theirs at this path and whose form may still change, above `after`. A
+ * read. */
+size_t ledger_sidecar_recordings(struct ledger *ledger, const char *path, int64_t after,
+                                 int64_t *recordings, size_t most);
+/* Whether one of them has not read this version of the file. A read. */
+bool ledger_sidecar_is_wanted(struct ledger *ledger, const char *path,
+                              const struct file_identity *identity);
+/* What this version of the file holds: a body, or a problem. */
+void ledger_sidecar_read(struct ledger *ledger, int64_t recording,
+                         const struct file_identity *identity, const char *body,
+                         const char *problem);
+/* The sidecar of the recording that was sent from this path (row id) and that no other recording
+ * still needs; new string, NULL: none. A read. */
+char *ledger_sidecar_to_move(struct ledger *ledger, int64_t path);
 
 /* --- after the upload (after.c) --- */
 

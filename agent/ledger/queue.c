@@ -135,10 +135,14 @@ static char *changed_after_upload(struct ledger *ledger, int64_t path, int64_t t
     return reason;
 }
 
-static void move_as_resolved(struct ledger *ledger, int64_t recording, const struct resolution *r,
-                             int64_t twin, int64_t not_before_ms, int64_t now_ms)
+static void move_as_resolved(struct ledger *ledger, const struct ledger_job *job,
+                             const struct resolution *r, int64_t twin, int64_t not_before_ms,
+                             int64_t now_ms)
 {
-    enum recording_state was = recording_state_of(ledger, recording);
+    int64_t recording = job->recording;
+    enum recording_state was = job->state;
+    /* it waited for what decides, and that is decided now */
+    bool released = was == STATE_WAITING && job->digest == 0 && job->attempts == 0;
     if (r->outcome == RESOLVED_SKIP)
         recording_move(ledger, recording, STATE_SKIPPED, 0, 0, r->reason, now_ms);
     else if (twin != 0)
@@ -146,10 +150,12 @@ static void move_as_resolved(struct ledger *ledger, int64_t recording, const str
                        "the same call as another recording (call_key)", now_ms);
     else if (r->outcome == RESOLVED_HELD)
         recording_move(ledger, recording, STATE_HELD, 0, 0, r->reason, now_ms);
+    else if (r->outcome == RESOLVED_WAIT)
+        recording_move(ledger, recording, STATE_WAITING, not_before_ms, 0, r->reason, now_ms);
     else if (not_before_ms > now_ms)
         recording_move(ledger, recording, STATE_WAITING, not_before_ms, 0, "its watch has a delay",
                        now_ms);
-    else if (was != STATE_QUEUED && was != STATE_WAITING)
+    else if ((was != STATE_QUEUED && was != STATE_WAITING) || released)
         recording_move(ledger, recording, STATE_QUEUED, 0, 0, NULL, now_ms);
 }
 
@@ -209,7 +215,7 @@ void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
             twin = 0;
         }
         set_form(ledger, recording, path, resolution, digest, twin);
-        move_as_resolved(ledger, recording, resolution, twin, not_before_ms, now_ms);
+        move_as_resolved(ledger, &job, resolution, twin, not_before_ms, now_ms);
     }
     ledger_job_clear(&job);
 }
@@ -224,7 +230,7 @@ int ledger_job(struct ledger *ledger, int64_t recording, struct ledger_job *job)
         "SELECT r.state, r.path, p.watch, p.path, p.root_length, p.dev, p.ino, p.size, p.mtime_ns,"
         " p.ctime_ns, r.sha256, r.key_kind, r.owner, r.name, r.meeting_id, r.crm_account_id,"
         " r.crm_opportunity_id, r.digest, r.attempts, r.uncertain,"
-        " r.first_attempt_ms, r.conflict"
+        " r.first_attempt_ms, r.conflict, r.first_seen_ms"
         " FROM recording AS r LEFT JOIN path AS p ON p.id = r.path WHERE r.id = ?");
     query_bind_int(query, 1, recording);
     if (!query_step(query))
@@ -259,6 +265,7 @@ int ledger_job(struct ledger *ledger, int64_t recording, struct ledger_job *job)
     if (mutant("fresh-key-on-resend") && job->attempts > 0 && job->meeting_id != NULL)
         mem_replace(&job->meeting_id, mem_printf("%s-%d", job->meeting_id, job->attempts));
     job->frozen = job->uncertain > 0 || query_int(query, 21) != 0;
+    job->first_seen_ms = query_int(query, 22);
     query_end(query);
     return 0;
 }

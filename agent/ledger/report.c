@@ -64,7 +64,8 @@ char *ledger_last_error(struct ledger *ledger, int64_t *at_ms)
     char *text = NULL;
     struct query *query = db_query(
         ledger->db, "SELECT s.reason, s.at_ms FROM story AS s WHERE s.state IN (2, 5, 6, 9)"
-                    " AND s.reason IS NOT NULL ORDER BY s.id DESC LIMIT 1");
+                    " AND s.reason IS NOT NULL AND s.reason NOT LIKE 'waits %'"
+                    " ORDER BY s.id DESC LIMIT 1");
     if (query_step(query)) {
         text = query_string(query, 0);
         *at_ms = query_int(query, 1);

@@ -174,8 +174,22 @@ static const char deletion_1[] =
     "  WHEN NEW.details IS NOT NULL OR NEW.salt IS NOT NULL BEGIN"
     "  SELECT RAISE(ABORT, 'the audit is append-only'); END;";
 
+/* sidecar: where that of a recording is expected (see ledger.h); ino null: not read yet. What stood
+ * in it is kept only until the recording has been sent. */
+static const char sidecars_1[] =
+    "CREATE TABLE sidecar("
+    "  recording INTEGER PRIMARY KEY, path BLOB NOT NULL, ino INTEGER, size INTEGER,"
+    "  mtime_ns INTEGER, ctime_ns INTEGER, body TEXT, problem TEXT);"
+    "CREATE INDEX sidecar_by_path ON sidecar(path);"
+    "CREATE TRIGGER sidecar_used AFTER UPDATE OF state ON recording WHEN NEW.state = 7 BEGIN"
+    "  UPDATE sidecar SET body = NULL, problem = NULL WHERE recording = NEW.id; END;"
+    "CREATE TRIGGER sidecar_erased AFTER UPDATE OF state ON recording WHEN NEW.state = 13 BEGIN"
+    "  DELETE FROM sidecar WHERE recording = NEW.id; END;"
+    "CREATE TRIGGER sidecar_removed AFTER DELETE ON recording BEGIN"
+    "  DELETE FROM sidecar WHERE recording = OLD.id; END;";
+
 /* Step i brings version i to i + 1. */
-static const char *const steps[][2] = {{version_1, deletion_1}};
+static const char *const steps[][3] = {{version_1, deletion_1, sidecars_1}};
 enum { VERSION = sizeof steps / sizeof steps[0] };
 
 static int64_t pragma(struct db *db, const char *sql)
@@ -212,8 +226,8 @@ static int bring_forward(struct db *db)
     int64_t version = version_of(db); /* again, now that nobody else can write */
     db_exec(db, "PRAGMA application_id = " TEXT(APPLICATION_ID));
     for (; db_error(db) == 0 && version < VERSION; version++) {
-        db_exec(db, steps[version][0]);
-        db_exec(db, steps[version][1]);
+        for (size_t i = 0; i < sizeof steps[0] / sizeof steps[0][0]; i++)
+            db_exec(db, steps[version][i]);
         db_exec(db, set_version[version]);
     }
     return db_commit(db);

@@ -11,6 +11,7 @@
 #include "agent/rules/email.h"
 #include "agent/rules/fields.h"
 #include "agent/rules/rule_set.h"
+#include "agent/rules/sidecar.h"
 
 /* Characters of a value as sent: more than any list shows, and short enough for every field of a
  * form. */
@@ -131,24 +132,49 @@ static void hold_missing(struct resolving *resolving, const char *missing, const
     hold(resolving, mem_printf("%s (%s, %s)", missing, resolving->rule->called, key));
 }
 
+/* The value of a sidecar that wins over the rules; NULL: it has none. */
+static const char *from_sidecar(const struct resolving *resolving, const char *field)
+{
+    return sidecar_field(resolving->values.facts->sidecar, field);
+}
+
+static const char *given_by(const struct resolving *resolving)
+{
+    if (resolving->override_owner != NULL)
+        return "given on the command line";
+    return from_sidecar(resolving, "user") != NULL ? "the sidecar's user" : resolving->rule->called;
+}
+
+static void expand_owner(const struct resolving *resolving, struct expansion *expansion,
+                         const char **source)
+{
+    const char *given = from_sidecar(resolving, "user");
+    if (resolving->override_owner != NULL) {
+        expansion->text = mem_string(resolving->override_owner);
+        *source = " (given on the command line)";
+    } else if (given != NULL) {
+        expansion->text = mem_string(given);
+        *source = " (the sidecar's user)";
+    } else {
+        template_expand(resolving->rule->owner, &resolving->values, expansion);
+    }
+}
+
 static void resolve_owner(struct resolving *resolving)
 {
     struct expansion expansion = {0};
-    if (resolving->override_owner != NULL)
-        expansion.text = mem_string(resolving->override_owner);
-    else
-        template_expand(resolving->rule->owner, &resolving->values, &expansion);
+    const char *source = "";
+    expand_owner(resolving, &expansion, &source);
     if (expansion.missing != NULL) {
         hold_missing(resolving, expansion.missing, "owner");
     } else if (!email_is_valid(expansion.text)) {
         char *shown = bytes_escape(expansion.text);
-        hold(resolving, mem_printf("owner \"%s\" is no e-mail address (%s, owner)", shown,
-                                   resolving->rule->called));
+        hold(resolving, mem_printf("owner \"%.200s\" is no e-mail address (%s, owner)", shown,
+                                   given_by(resolving)));
         free(shown);
     } else {
         resolving->resolution->owner = mem_string(expansion.text);
-        trace(resolving, "owner: %s%s", expansion.text,
-              resolving->override_owner != NULL ? " (given on the command line)" : "");
+        trace(resolving, "owner: %s%s", expansion.text, source);
     }
     expansion_clear(&expansion);
 }
@@ -180,11 +206,21 @@ static bool is_too_long(const char *escaped)
     return longer;
 }
 
+/* What the sidecar says, or else the template. */
+static void expand_slot(const struct resolving *resolving, enum shared_slot slot,
+                        const struct template_values *values, struct expansion *expansion)
+{
+    const char *given = from_sidecar(resolving, rule_slot_name(slot));
+    if (given != NULL)
+        *expansion = (struct expansion){.text = mem_string(given)};
+    else
+        template_expand(rule_template(resolving->set, resolving->rule, slot), values, expansion);
+}
+
 static void resolve_name(struct resolving *resolving)
 {
     struct expansion expansion;
-    const struct template *name = rule_template(resolving->set, resolving->rule, SLOT_NAME);
-    template_expand(name, &resolving->values, &expansion);
+    expand_slot(resolving, SLOT_NAME, &resolving->values, &expansion);
     if (expansion.missing != NULL) {
         hold_missing(resolving, expansion.missing, "name");
     } else if (strspn(expansion.text, " ") == strlen(expansion.text)) {
@@ -219,8 +255,10 @@ static void resolve_meeting_id(struct resolving *resolving)
     const struct rule *rule = resolving->rule;
     if (rule->own[SLOT_MEETING_ID] == NULL && resolving->set->default_meeting_id)
         values.group_count = 0;
-    resolving->resolution->key_kind = rule->key_kind;
-    template_expand(rule_template(resolving->set, rule, SLOT_MEETING_ID), &values, &expansion);
+    enum key_kind kind =
+        from_sidecar(resolving, "meeting_id") != NULL ? KEY_SCHEDULED : rule->key_kind;
+    resolving->resolution->key_kind = kind;
+    expand_slot(resolving, SLOT_MEETING_ID, &values, &expansion);
     if (expansion.missing != NULL) {
         hold_missing(resolving, expansion.missing, "meeting_id");
     } else if (expansion.empty != NULL) {
@@ -233,7 +271,7 @@ static void resolve_meeting_id(struct resolving *resolving)
             hold(resolving,
                  mem_printf("it is longer than 250 characters (%s, meeting_id)", rule->called));
         trace(resolving, "meeting_id: %s (%s)", meeting_id != NULL ? meeting_id : "none",
-              kind_in_words(rule->key_kind));
+              kind_in_words(kind));
     }
     expansion_clear(&expansion);
 }
@@ -258,8 +296,7 @@ static void resolve_call_key(struct resolving *resolving)
 static void resolve_crm(struct resolving *resolving, enum shared_slot slot, char **value)
 {
     struct expansion expansion;
-    template_expand(rule_template(resolving->set, resolving->rule, slot), &resolving->values,
-                    &expansion);
+    expand_slot(resolving, slot, &resolving->values, &expansion);
     if (expansion.missing != NULL)
         trace(resolving, "%s: left out, %s", rule_slot_name(slot), expansion.missing);
     else
@@ -273,18 +310,78 @@ static void resolve_crm(struct resolving *resolving, enum shared_slot slot, char
     expansion_clear(&expansion);
 }
 
+/* Fields of the sidecar join those of the pattern, which hide them; a field that every file has
+ * keeps its meaning. */
+static void take_sidecar_fields(struct resolving *resolving)
+{
+    const struct sidecar *sidecar = resolving->values.facts->sidecar;
+    struct resolution *resolution = resolving->resolution;
+    size_t groups = resolution->field_count;
+    if (sidecar == NULL || sidecar->field_count == 0)
+        return;
+    resolution->fields =
+        mem_resize(resolution->fields, groups + sidecar->field_count, sizeof resolution->fields[0]);
+    for (size_t i = 0; i < sidecar->field_count; i++) {
+        const struct resolution_field *field = &sidecar->fields[i];
+        bool hidden = field_exists(field->name);
+        for (size_t k = 0; k < groups; k++)
+            hidden = hidden || strcmp(resolution->fields[k].name, field->name) == 0;
+        if (hidden)
+            continue;
+        resolution->fields[resolution->field_count++] = (struct resolution_field){
+            .name = mem_string(field->name), .value = mem_string(field->value)};
+        if (resolving->values.trace != NULL) {
+            char *shown = bytes_escape(field->value);
+            trace(resolving, "sidecar: %s = %.200s", field->name, shown);
+            free(shown);
+        }
+    }
+    resolving->values.groups = resolution->fields;
+    resolving->values.group_count = resolution->field_count;
+}
+
+/* A file that no rule takes is held, unless its sidecar says whose it is. */
+static bool choose_rule(struct resolving *resolving, struct rule *stand_in)
+{
+    resolving->rule = find_rule(resolving);
+    if (resolving->rule != NULL)
+        return true;
+    struct resolution *resolution = resolving->resolution;
+    if (resolution->rule != NULL || from_sidecar(resolving, "user") == NULL)
+        return false;
+    *stand_in =
+        (struct rule){.called = stand_in->called, .key_kind = resolving->set->shared_key_kind};
+    resolving->rule = stand_in;
+    resolution->outcome = RESOLVED;
+    mem_replace(&resolution->reason, NULL);
+    trace(resolving, "no rule matches, the sidecar decides");
+    return true;
+}
+
+static void resolve_all(struct resolving *resolving)
+{
+    struct resolution *resolution = resolving->resolution;
+    resolve_owner(resolving);
+    resolve_name(resolving);
+    resolve_meeting_id(resolving);
+    resolve_call_key(resolving);
+    resolve_crm(resolving, SLOT_CRM_ACCOUNT_ID, &resolution->crm_account_id);
+    resolve_crm(resolving, SLOT_CRM_OPPORTUNITY_ID, &resolution->crm_opportunity_id);
+}
+
 void rules_resolve(const struct rule_set *rules, const struct table_set *tables,
                    const struct recording_facts *facts, const char *override_owner,
                    resolve_trace trace_it, void *trace_ctx, struct resolution *resolution)
 {
+    char called[] = "the sidecar";
+    struct rule stand_in = {.called = called};
     *resolution = (struct resolution){.outcome = RESOLVED};
     struct resolving resolving = {
         .set = rules,
         .values = {.facts = facts, .tables = tables, .trace = trace_it, .trace_ctx = trace_ctx},
         .override_owner = override_owner,
         .resolution = resolution};
-    resolving.rule = find_rule(&resolving);
-    if (resolving.rule == NULL)
+    if (!choose_rule(&resolving, &stand_in))
         return;
     if (resolving.rule->skip != NULL) {
         resolution->outcome = RESOLVED_SKIP;
@@ -292,12 +389,12 @@ void rules_resolve(const struct rule_set *rules, const struct table_set *tables,
         trace(&resolving, "skipped: %s", resolution->reason);
         return;
     }
-    resolve_owner(&resolving);
-    resolve_name(&resolving);
-    resolve_meeting_id(&resolving);
-    resolve_call_key(&resolving);
-    resolve_crm(&resolving, SLOT_CRM_ACCOUNT_ID, &resolution->crm_account_id);
-    resolve_crm(&resolving, SLOT_CRM_OPPORTUNITY_ID, &resolution->crm_opportunity_id);
+    if (facts->sidecar != NULL && facts->sidecar->problem != NULL) {
+        hold(&resolving, mem_printf("its sidecar cannot be used: %s", facts->sidecar->problem));
+        return;
+    }
+    take_sidecar_fields(&resolving);
+    resolve_all(&resolving);
 }
 
 void resolution_clear(struct resolution *resolution)
@@ -323,4 +420,43 @@ void resolution_doubt(struct resolution *resolution, char *reason)
     resolution->outcome = RESOLVED_HELD;
     resolution->doubt = true;
     mem_replace(&resolution->reason, reason);
+}
+
+void resolution_hold(struct resolution *resolution, char *reason)
+{
+    resolution->outcome = RESOLVED_HELD;
+    mem_replace(&resolution->reason, reason);
+}
+
+void resolution_wait(struct resolution *resolution, char *reason)
+{
+    char *rule = mem_string(resolution->rule);
+    enum key_kind key_kind = resolution->key_kind;
+    resolution_clear(resolution);
+    resolution->key_kind = key_kind;
+    resolution->outcome = RESOLVED_WAIT;
+    resolution->rule = rule;
+    resolution->reason = reason;
+}
+
+char *rules_sidecar_path(const struct rule_set *rules, const struct recording_facts *facts)
+{
+    if (rules->sidecar == NULL)
+        return NULL;
+    struct expansion expansion;
+    const struct template_values values = {.facts = facts};
+    template_expand(rules->sidecar, &values, &expansion);
+    const char *slash = strrchr(facts->path, '/');
+    size_t folder = slash != NULL ? (size_t)(slash - facts->path) + 1 : 0;
+    char *path = NULL;
+    if (*expansion.text != '\0' && strchr(expansion.text, '/') == NULL &&
+        strcmp(expansion.text, facts->path + folder) != 0)
+        path = mem_printf("%.*s%s", (int)folder, facts->path, expansion.text);
+    expansion_clear(&expansion);
+    return path;
+}
+
+const char *const *rules_sidecar_globs(const struct rule_set *rules)
+{
+    return rules->sidecar != NULL ? (const char *const *)&rules->sidecar_glob : NULL;
 }

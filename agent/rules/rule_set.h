@@ -32,6 +32,9 @@ struct rule_set {
     struct template *shared[SLOT_COUNT]; /* of the watch, or the default; never NULL */
     bool default_meeting_id; /* its {sha256} is the content, whatever groups a pattern has */
     struct template *call_key;
+    struct template *sidecar; /* NULL: none */
+    char *sidecar_glob;
+    enum key_kind shared_key_kind; /* of a file that no rule takes, and a sidecar does */
 };
 
 /* Which template decides this slot of a rule. */

@@ -71,11 +71,17 @@ static void fail(struct compiling *compiling, int line, char *text)
     free(text);
 }
 
+static bool has_sidecar(const struct rule_set_source *source)
+{
+    return source->sidecar != NULL && *source->sidecar != '\0';
+}
+
 static struct template *compile_template(struct compiling *compiling, const char *key,
                                          const char *text, int line, const struct name_list *groups)
 {
     const struct template_scope scope = {groups->names, groups->count, compiling->source->tables,
-                                         compiling->source->table_count};
+                                         compiling->source->table_count,
+                                         has_sidecar(compiling->source)};
     char *why = NULL;
     struct template *compiled = template_compile(text, &scope, &why);
     if (compiled == NULL)
@@ -198,7 +204,8 @@ static void compile_rule(struct compiling *compiling, size_t i)
 static void judge_shared_key(struct compiling *compiling, int line)
 {
     struct rule_set *set = compiling->set;
-    bool good = true;
+    const struct name_list none = {0};
+    bool good = judge_key(set->shared[SLOT_MEETING_ID], &none, &set->shared_key_kind);
     for (size_t i = 0; i < set->count; i++) {
         struct rule *rule = &set->rules[i];
         if (rule->own[SLOT_MEETING_ID] != NULL || rule->skip != NULL)
@@ -211,6 +218,38 @@ static void judge_shared_key(struct compiling *compiling, int line)
     }
     if (!good)
         fail_key(compiling, line);
+}
+
+/* Its name is made of the recording's own, and it lies in the same folder. */
+static void compile_sidecar(struct compiling *compiling)
+{
+    static const char *const allowed[] = {"stem", "file", "ext", "parent", "watch", "host"};
+    const struct rule_set_source *source = compiling->source;
+    const struct template_scope scope = {0};
+    char *why = NULL;
+    /* its end tells it from recordings */
+    size_t length = strlen(source->sidecar);
+    bool good = strchr(source->sidecar, '/') == NULL && source->sidecar[length - 1] != '}';
+    struct template *compiled = template_compile(source->sidecar, &scope, &why);
+    if (compiled == NULL) {
+        fail(compiling, source->sidecar_line, mem_printf("sidecar: %s", why));
+        free(why);
+        return;
+    }
+    for (size_t i = 0; i < template_field_count(compiled); i++) {
+        bool filtered, known = false;
+        const char *field = template_field_at(compiled, i, &filtered);
+        for (size_t k = 0; k < sizeof allowed / sizeof allowed[0]; k++)
+            known = known || strcmp(field, allowed[k]) == 0;
+        good = good && known;
+    }
+    if (!good)
+        fail(compiling, source->sidecar_line,
+             mem_string("sidecar: it lies beside its recording; allowed: a name without /, of the "
+                        "fields stem file "
+                        "ext parent watch host, with an end of its own, such as \"{stem}.json\""));
+    compiling->set->sidecar = compiled;
+    compiling->set->sidecar_glob = template_glob(compiled);
 }
 
 /* False: a pattern did not compile, so that a group which seems to lack may stand in it. */
@@ -257,6 +296,8 @@ struct rule_set *rules_compile(const struct rule_set_source *source,
     set->rules = mem_array(source->rule_count, sizeof set->rules[0]);
     set->count = source->rule_count;
     struct compiling compiling = {.source = source, .set = set, .problem = problem, .ctx = ctx};
+    if (has_sidecar(source))
+        compile_sidecar(&compiling);
     for (size_t i = 0; i < source->rule_count; i++)
         compile_rule(&compiling, i);
     compile_shared(&compiling);
@@ -284,6 +325,8 @@ void rules_free(struct rule_set *rules)
     for (size_t k = 0; k < SLOT_COUNT; k++)
         template_free(rules->shared[k]);
     template_free(rules->call_key);
+    template_free(rules->sidecar);
+    free(rules->sidecar_glob);
     free(rules->rules);
     free(rules);
 }

@@ -13,6 +13,7 @@
 #include "agent/rules/tables.h"
 
 struct rule_set;
+struct sidecar;
 
 /* Which of the three promises holds for resending (interface.md, "meeting_id"). */
 enum key_kind { KEY_NONE, KEY_SCHEDULED, KEY_DERIVED };
@@ -31,6 +32,8 @@ struct rule_set_source {
     /* of the watch: hold for every rule that names none; NULL: the default */
     const char *name, *meeting_id, *crm_account_id, *crm_opportunity_id, *call_key;
     int name_line, meeting_id_line, crm_account_id_line, crm_opportunity_id_line, call_key_line;
+    const char *sidecar; /* the name of the file beside a recording; NULL or "": none */
+    int sidecar_line;
     /* names of the tables, which are filters */
     const char *const *tables;
     size_t table_count;
@@ -54,10 +57,16 @@ struct recording_facts {
     int64_t mtime_ms;
     const uint8_t *sha256; /* NULL: not known yet; {sha256} then reads as 64 zeros */
     const char *watch;
-    const char *host; /* without domain */
+    const char *host;              /* without domain */
+    const struct sidecar *sidecar; /* what stands in it; NULL: none, or not known yet */
 };
 
-enum resolution_outcome { RESOLVED, RESOLVED_SKIP, RESOLVED_HELD };
+enum resolution_outcome {
+    RESOLVED,
+    RESOLVED_SKIP,
+    RESOLVED_HELD,
+    RESOLVED_WAIT, /* the caller's: something that decides may still come */
+};
 
 struct resolution_field {
     char *name, *value; /* bytes */
@@ -66,7 +75,7 @@ struct resolution_field {
 struct resolution {
     enum resolution_outcome outcome;
     char *rule;   /* title, or "rule 2"; NULL: none matched */
-    char *reason; /* in words, for SKIP and HELD */
+    char *reason; /* in words, for SKIP, HELD and WAIT */
     bool doubt;   /* HELD for the caller's own reason: only a person's `retry` releases it */
     enum key_kind key_kind;
     bool name_cut; /* it was longer than what is sent */
@@ -74,7 +83,8 @@ struct resolution {
      * RESOLVED. The others are NULL when empty. */
     char *owner, *name, *meeting_id, *crm_account_id, *crm_opportunity_id;
     char *call_key;                  /* NULL: none; also set on HELD where it could be made */
-    struct resolution_field *fields; /* named groups of the deciding rule's pattern */
+    struct resolution_field *fields; /* named groups of the deciding rule's pattern, then those of
+                                        the sidecar that no group hides */
     size_t field_count;
 };
 
@@ -90,5 +100,18 @@ void resolution_clear(struct resolution *resolution);
 
 /* Turns it into HELD with doubt; takes `reason` (allocated) over. */
 void resolution_doubt(struct resolution *resolution, char *reason);
+
+/* Turns it into HELD until the configuration, a table or a sidecar changes; takes `reason` over. */
+void resolution_hold(struct resolution *resolution, char *reason);
+
+/* Turns it into WAIT: nothing that it found may be used but the kind of key. Takes `reason` over.
+ */
+void resolution_wait(struct resolution *resolution, char *reason);
+
+/* The path of the sidecar of the recording at `facts->path`; new string, or NULL: it has none. */
+char *rules_sidecar_path(const struct rule_set *rules, const struct recording_facts *facts);
+/* A list of one glob: the names that sidecars have; NULL: the watch has none. Valid as long as the
+ * rules. */
+const char *const *rules_sidecar_globs(const struct rule_set *rules);
 
 #endif

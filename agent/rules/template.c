@@ -7,6 +7,7 @@
 #include "agent/base/mem.h"
 #include "agent/rules/fields.h"
 #include "agent/rules/filters.h"
+#include "agent/rules/sidecar.h"
 
 /* Plain text, or a field with its filters. */
 struct piece {
@@ -63,7 +64,8 @@ static char *list_of(const char *word, const char *const *names, size_t count)
 
 static bool check_field(const char *name, const struct template_scope *scope, char **why)
 {
-    if (is_among(name, scope->groups, scope->group_count) || field_exists(name))
+    if (is_among(name, scope->groups, scope->group_count) || field_exists(name) ||
+        (scope->any_field && sidecar_is_field_name(name)))
         return true;
     char *shown = bytes_escape(name);
     char *groups = list_of("groups of the pattern", scope->groups, scope->group_count);
@@ -189,6 +191,25 @@ const char *template_field_at(const struct template *compiled, size_t i, bool *f
         return piece->field;
     }
     return NULL;
+}
+
+char *template_glob(const struct template *compiled)
+{
+    size_t room = 1;
+    for (size_t i = 0; i < compiled->count; i++)
+        room += compiled->pieces[i].text != NULL ? 2 * strlen(compiled->pieces[i].text) : 1;
+    char *glob = mem_zalloc(room), *to = glob;
+    for (size_t i = 0; i < compiled->count; i++) {
+        const char *text = compiled->pieces[i].text;
+        if (text == NULL)
+            *to++ = '*';
+        for (; text != NULL && *text != '\0'; text++) {
+            if (strchr("*?[]\\", *text) != NULL)
+                *to++ = '\\';
+            *to++ = *text;
+        }
+    }
+    return glob;
 }
 
 static char *raw_value(const char *field, const struct template_values *values)

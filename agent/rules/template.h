@@ -19,6 +19,7 @@ struct template_scope {
     size_t group_count;
     const char *const *tables;
     size_t table_count;
+    bool any_field; /* a sidecar may bring fields of any name */
 };
 
 /* NULL on an error: *why (new string) says what is wrong and what exists. */
@@ -32,9 +33,12 @@ const char *template_constant(const struct template *compiled);
 size_t template_field_count(const struct template *compiled);
 const char *template_field_at(const struct template *compiled, size_t i, bool *filtered);
 
+/* A glob that matches whatever it expands to: a star for each field. New string. */
+char *template_glob(const struct template *compiled);
+
 struct template_values {
     const struct recording_facts *facts;
-    const struct resolution_field *groups; /* of the deciding rule */
+    const struct resolution_field *groups; /* of the deciding rule, and what a sidecar brought */
     size_t group_count;
     const struct table_set *tables;
     resolve_trace trace; /* told of every look-up; may be NULL */

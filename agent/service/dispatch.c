@@ -45,6 +45,7 @@ struct transfer {
     struct file_body *body; /* NULL until it is opened */
     struct upload *upload;  /* NULL until it is sent */
     bool intended;
+    bool waits; /* something that decides may still come */
     bool look_again;
     bool request_left;
     int body_error; /* what the file answered while it was being sent: negative errno */
@@ -158,10 +159,10 @@ static void resolve_anew(struct transfer *transfer, struct ledger *ledger)
     if (watch == NULL)
         return;
     struct resolution resolution;
-    service_resolve(service, watch, job->path, job->root_length, &job->identity, job->sha256, NULL,
-                    &resolution);
-    ledger_resolve(ledger, transfer->recording, job->path_id, &resolution, service->digest, 0,
-                   when_now_ms());
+    const struct recording_at at = {transfer->recording, job->path, job->root_length,
+                                    &job->identity, job->sha256};
+    transfer->waits = service_resolve_recording(service, ledger, watch, &at, job->path_id, NULL,
+                                                NULL, &resolution);
     resolution_clear(&resolution);
     ledger_job_clear(job);
     if (ledger_job(ledger, transfer->recording, job) != 0)
@@ -190,13 +191,14 @@ static bool hold_without_form(struct ledger *ledger, const struct ledger_job *jo
 static void apply_send(void *ctx, struct ledger *ledger)
 {
     struct transfer *transfer = ctx;
-    transfer->intended = transfer->look_again = false;
+    transfer->intended = transfer->look_again = transfer->waits = false;
     ledger_job_clear(&transfer->job);
     if (ledger_job(ledger, transfer->recording, &transfer->job) != 0 ||
         !is_to_be_sent(&transfer->job))
         return;
     resolve_anew(transfer, ledger);
-    if (!is_to_be_sent(&transfer->job) || hold_without_form(ledger, &transfer->job) ||
+    if (transfer->waits || !is_to_be_sent(&transfer->job) ||
+        hold_without_form(ledger, &transfer->job) ||
         ledger_block(ledger, transfer->recording, when_now_ms()))
         return;
     int error = open_body(transfer);

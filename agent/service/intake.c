@@ -149,6 +149,11 @@ static bool judge_one(struct folder *folder, struct ledger *ledger, const struct
 {
     struct ledger_known known;
     char *path = absolute(folder, entry->path);
+    if (entry->beside) {
+        bool wanted = ledger_sidecar_is_wanted(ledger, path, &entry->identity);
+        free(path);
+        return !wanted;
+    }
     ledger_know(ledger, path, &entry->identity, &known);
     free(path);
     if (known.same && !folder->trust_recorded)
@@ -202,7 +207,8 @@ static void judge_by_rules(struct intake *intake, const struct watch_config *wat
     struct resolution resolution;
     struct folder *folder = intake->folder;
     service_resolve(folder->service, watch, intake->path, folder->root_length, &intake->identity,
-                    NULL, folder->bulk != NULL ? bulk_owner(folder->bulk) : NULL, &resolution);
+                    NULL, folder->bulk != NULL ? bulk_owner(folder->bulk) : NULL, NULL,
+                    &resolution);
     if (resolution.outcome == RESOLVED_SKIP) {
         intake->rule = mem_string(resolution.rule);
         skip(intake, SKIP_RULE, mem_string(resolution.reason));
@@ -256,10 +262,22 @@ static void skip_done(void *ctx)
     finish(intake);
 }
 
+/* A sidecar has settled. */
+static void look_beside(struct folder *folder, const char *relative)
+{
+    const struct watch_config *watch = folder_settings(folder);
+    char *path = absolute(folder, relative);
+    if (watch != NULL)
+        sidecars_look(folder->service->sidecars, watch, path);
+    free(path);
+}
+
 void intake_finished(void *ctx, const struct watch_finding *finding)
 {
     struct folder *folder = ctx;
-    if (folder_settings(folder) == NULL) {
+    if (folder_settings(folder) == NULL || finding->beside) {
+        if (finding->beside)
+            look_beside(folder, finding->path);
         watch_release(folder->watch, finding->path);
         return;
     }
@@ -277,25 +295,32 @@ void intake_finished(void *ctx, const struct watch_finding *finding)
 
 /* --- a fingerprinted file --- */
 
+/* What may make the content of a file doubtful. */
+struct admitting {
+    const struct intake *intake;
+    const struct ledger_admission *admission;
+};
+
 /* What a power cut or a slip leaves of a recording is not sent as if it were one. */
-static void doubt_content(const struct intake *intake, const struct ledger_admission *admission,
-                          struct resolution *resolution)
+static void doubt_content(void *ctx, struct resolution *resolution)
 {
+    const struct admitting *admitting = ctx;
+    const struct intake *intake = admitting->intake;
     char *reason = NULL;
     if (intake->zeros)
         reason = mem_string(
             "it holds nothing but zero bytes, as a crash leaves a file whose data was never "
             "written; `retry` sends it all the same");
-    else if (admission->shrank_from > 0)
+    else if (admitting->admission->shrank_from > 0)
         reason =
             mem_printf("it shrank: %" PRIu64 " to %" PRIu64 " bytes; `retry` sends it as it is",
-                       admission->shrank_from, intake->identity.size);
+                       admitting->admission->shrank_from, intake->identity.size);
     else if (resolution->key_kind == KEY_NONE &&
              intake->identity.mtime_ns / 1000000 <= intake->folder->lost_ms)
         reason = mem_string(
             "the ledger was lost, so it may have been sent before, and without a "
             "meeting_id a resend could double it; look in Chorus, then `retry` or leave it");
-    if (reason == NULL || resolution->outcome != RESOLVED)
+    if (reason == NULL || (resolution->outcome != RESOLVED && resolution->outcome != RESOLVED_WAIT))
         free(reason);
     else
         resolution_doubt(resolution, reason);
@@ -310,22 +335,21 @@ static void apply_admit(void *ctx, struct ledger *ledger)
     const char *owner = folder->bulk != NULL ? bulk_owner(folder->bulk) : NULL;
     struct ledger_file file = file_of(intake);
     struct ledger_admission admission;
-    int64_t now_ms = when_now_ms();
     if (watch == NULL)
         return; /* a reload took the watch away: the file is met again if it comes back */
-    ledger_admit(ledger, &file, intake->sha256, now_ms, &admission);
+    ledger_admit(ledger, &file, intake->sha256, when_now_ms(), &admission);
     intake->known = admission.kind == ADMIT_KNOWN;
     if (admission.kind != ADMIT_RESOLVE) {
         retirement_decide(service, ledger, admission.recording);
         return;
     }
     struct resolution resolution;
-    service_resolve(service, watch, intake->path, folder->root_length, &intake->identity,
-                    intake->sha256, owner, &resolution);
-    doubt_content(intake, &admission, &resolution);
-    ledger_resolve(ledger, admission.recording, admission.path, &resolution,
-                   owner != NULL ? LEDGER_OWNER_GIVEN : service->digest,
-                   service_not_before(watch, &intake->identity), now_ms);
+    struct admitting admitting = {intake, &admission};
+    const struct doubt doubt = {doubt_content, &admitting};
+    const struct recording_at at = {admission.recording, intake->path, folder->root_length,
+                                    &intake->identity, intake->sha256};
+    service_resolve_recording(service, ledger, watch, &at, admission.path, owner, &doubt,
+                              &resolution);
     mem_replace(&intake->cut_name, resolution.name_cut ? mem_string(resolution.name) : NULL);
     mem_replace(&intake->reason,
                 resolution.outcome == RESOLVED_HELD ? mem_string(resolution.reason) : NULL);

@@ -23,6 +23,7 @@ struct requests;
 struct retirements;
 struct readback;
 struct lookup;
+struct sidecars;
 struct heartbeat;
 
 /* One folder that is looked at: a watch of the configuration, or a single look of a bulk run. */
@@ -83,6 +84,7 @@ struct service {
     struct retirements *retirements;
     struct readback *readback;
     struct lookup *lookups;
+    struct sidecars *sidecars;
     struct heartbeat *heartbeat; /* NULL: `once` */
     struct quiet *quiet;         /* likewise */
 
@@ -131,7 +133,30 @@ void folder_refresh_device(const char *path, struct file_identity *identity);
  */
 void service_resolve(struct service *service, const struct watch_config *watch, const char *path,
                      size_t root_length, const struct file_identity *identity,
-                     const uint8_t *sha256, const char *owner, struct resolution *resolution);
+                     const uint8_t *sha256, const char *owner, const struct sidecar *sidecar,
+                     struct resolution *resolution);
+/* A recording of the ledger as it is found at one of its paths. */
+struct recording_at {
+    int64_t recording;
+    const char *path;
+    size_t root_length;
+    const struct file_identity *identity;
+    const uint8_t *sha256;
+};
+/* In a transaction: the rules, and what else decides (its sidecar), applied to it, and the outcome
+ * put into the ledger under the present digest. `resolution` may be doubted by `doubt` (NULL: none)
+ * before that, and is to be cleared. Whether it is not to be
+ * sent yet. */
+struct doubt {
+    void (*doubt)(void *ctx, struct resolution *resolution);
+    void *ctx;
+};
+bool service_resolve_recording(struct service *service, struct ledger *ledger,
+                               const struct watch_config *watch, const struct recording_at *at,
+                               int64_t path_id, const char *owner, const struct doubt *doubt,
+                               struct resolution *resolution);
+/* In a transaction: a recording whose form may still change, resolved anew. */
+void service_resolve_held(struct service *service, struct ledger *ledger, int64_t recording);
 /* The watch of the configuration with this ledger id, looked at now or not; NULL: there is none any
  * more. */
 const struct watch_config *service_watch_of(const struct service *service, struct ledger *ledger,
@@ -189,6 +214,17 @@ struct side_files *side_files_new(struct service *service);
 /* Looks at the files that the present configuration names. */
 void side_files_configure(struct side_files *files);
 void side_files_close(struct side_files *files);
+
+/* --- sidecars.c: what stands beside recordings --- */
+
+struct sidecars *sidecars_new(struct service *service);
+/* Looks at this file (absolute) of a watch, and once it has settled takes what stands in it over
+ * for all recordings that expect it. A file that is not there is no trouble. */
+void sidecars_look(struct sidecars *sidecars, const struct watch_config *watch, const char *path);
+/* Begins nothing more. */
+void sidecars_stop(struct sidecars *sidecars);
+bool sidecars_are_idle(const struct sidecars *sidecars);
+void sidecars_close(struct sidecars *sidecars);
 
 /* --- requests.c: what `once` and `retry` hand over --- */
 

@@ -7,8 +7,11 @@ int64_t service_longest_wait(const struct config *config)
                              ? config->upload.retry_max_ms
                              : config->upload.resend_after_ms;
     for (size_t i = 0; i < config->watch_count; i++) {
-        if (config->watches[i].delay_ms > longest_ms)
-            longest_ms = config->watches[i].delay_ms;
+        const struct watch_config *watch = &config->watches[i];
+        if (watch->delay_ms > longest_ms)
+            longest_ms = watch->delay_ms;
+        if (watch->sidecar_wait_ms > longest_ms)
+            longest_ms = watch->sidecar_wait_ms;
     }
     return longest_ms;
 }

@@ -1,7 +1,9 @@
 /* Rules applied to files, and what is held resolved anew when configuration or tables change. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "agent/base/bytes.h"
 #include "agent/base/mem.h"
 #include "agent/base/mutant.h"
 #include "agent/base/when.h"
@@ -11,7 +13,8 @@ enum { WALK = 64 };
 
 void service_resolve(struct service *service, const struct watch_config *watch, const char *path,
                      size_t root_length, const struct file_identity *identity,
-                     const uint8_t *sha256, const char *owner, struct resolution *resolution)
+                     const uint8_t *sha256, const char *owner, const struct sidecar *sidecar,
+                     struct resolution *resolution)
 {
     struct recording_facts facts = {
         .path = path,
@@ -21,6 +24,7 @@ void service_resolve(struct service *service, const struct watch_config *watch, 
         .sha256 = sha256,
         .watch = watch->name,
         .host = service->host,
+        .sidecar = sidecar,
     };
     rules_resolve(watch->rules, service->tables, &facts, owner, NULL, NULL, resolution);
 }
@@ -59,15 +63,127 @@ int64_t service_not_before(const struct watch_config *watch, const struct file_i
     return watch->delay_ms > 0 ? identity->mtime_ns / 1000000 + watch->delay_ms : 0;
 }
 
-/* A walk over what is held, a few recordings a transaction. */
-struct walk {
-    struct service *service;
-    uint64_t digest;     /* as it was when the walk began */
-    int64_t after, last; /* apart, for a step whose commit failed is applied again */
-    size_t count;
+/* --- sidecars --- */
+
+/* What is known of the sidecar of one recording. */
+struct beside {
+    char *path; /* NULL: its watch has none */
+    bool read;
+    struct sidecar sidecar; /* where it is read */
+    char *waits;            /* why nothing is decided yet, in words; NULL: it is */
+    int64_t until_ms;
 };
 
-static void resolve_held(struct service *service, struct ledger *ledger, int64_t recording)
+enum { LOOK_AGAIN_MS = 2000 };
+
+static bool is_there(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
+/* It is not read yet. Within its time, or if it is there, it is waited for: an owner by the rules
+ * alone would be a guess. */
+static void wait_for_sidecar(struct service *service, const struct watch_config *watch,
+                             int64_t first_seen_ms, struct beside *beside)
+{
+    int64_t now_ms = when_now_ms();
+    int64_t wait_ms = watch->sidecar_wait_ms, until_ms = first_seen_ms + wait_ms;
+    char *shown = bytes_escape(strrchr(beside->path, '/') + 1);
+    if (until_ms > now_ms + wait_ms)
+        until_ms = now_ms + wait_ms; /* it was seen under another clock */
+    if (now_ms < until_ms) {
+        beside->until_ms = until_ms;
+        beside->waits = mem_printf("waits for its sidecar %s", shown);
+    } else if (is_there(beside->path)) {
+        beside->until_ms = now_ms + LOOK_AGAIN_MS;
+        beside->waits = mem_printf("waits until its sidecar %s has settled", shown);
+    }
+    free(shown);
+    if (beside->waits != NULL)
+        sidecars_look(service->sidecars, watch, beside->path);
+}
+
+static void look_beside(struct service *service, struct ledger *ledger,
+                        const struct watch_config *watch, const struct recording_at *at,
+                        struct beside *beside)
+{
+    struct ledger_sidecar known;
+    struct ledger_job job;
+    struct recording_facts facts = {.path = at->path,
+                                    .root_length = at->root_length,
+                                    .watch = watch->name,
+                                    .host = service->host};
+    *beside = (struct beside){.path = rules_sidecar_path(watch->rules, &facts)};
+    if (beside->path == NULL)
+        return;
+    ledger_sidecar_expect(ledger, at->recording, beside->path);
+    if (ledger_sidecar(ledger, at->recording, &known)) {
+        beside->read = known.read;
+        if (known.problem != NULL)
+            sidecar_fail(known.problem, &beside->sidecar);
+        else if (known.body != NULL)
+            sidecar_read(known.body, strlen(known.body), watch->sidecar_picks,
+                         watch->sidecar_pick_count, &beside->sidecar);
+        ledger_sidecar_clear(&known);
+    }
+    if (!beside->read && ledger_job(ledger, at->recording, &job) == 0) {
+        wait_for_sidecar(service, watch, job.first_seen_ms, beside);
+        ledger_job_clear(&job);
+    }
+}
+
+static void beside_clear(struct beside *beside)
+{
+    free(beside->path);
+    free(beside->waits);
+    sidecar_clear(&beside->sidecar);
+}
+
+/* What a sidecar that is not read means for the outcome of the rules. */
+static void judge_without(const struct watch_config *watch, struct beside *beside,
+                          struct resolution *resolution)
+{
+    if (beside->path == NULL || beside->read || resolution->outcome == RESOLVED_SKIP)
+        return;
+    if (beside->waits != NULL) {
+        resolution_wait(resolution, beside->waits);
+        beside->waits = NULL;
+    } else if (watch->sidecar_required) {
+        char *shown = bytes_escape(strrchr(beside->path, '/') + 1);
+        resolution_hold(resolution,
+                        mem_printf("its sidecar %s is missing (sidecar_required)", shown));
+        free(shown);
+    }
+}
+
+bool service_resolve_recording(struct service *service, struct ledger *ledger,
+                               const struct watch_config *watch, const struct recording_at *at,
+                               int64_t path_id, const char *owner, const struct doubt *doubt,
+                               struct resolution *resolution)
+{
+    struct beside beside = {0};
+    if (owner == NULL)
+        look_beside(service, ledger, watch, at, &beside);
+    service_resolve(service, watch, at->path, at->root_length, at->identity, at->sha256, owner,
+                    beside.read ? &beside.sidecar : NULL, resolution);
+    judge_without(watch, &beside, resolution);
+    if (doubt != NULL)
+        doubt->doubt(doubt->ctx, resolution);
+    int64_t not_before_ms = service_not_before(watch, at->identity);
+    if (resolution->outcome == RESOLVED_WAIT)
+        not_before_ms = beside.until_ms;
+    /* digest 0: looked at again before it leaves, for a sidecar may have come */
+    uint64_t digest = owner != NULL                         ? LEDGER_OWNER_GIVEN
+                      : beside.path != NULL && !beside.read ? 0
+                                                            : service->digest;
+    ledger_resolve(ledger, at->recording, path_id, resolution, digest, not_before_ms,
+                   when_now_ms());
+    beside_clear(&beside);
+    return not_before_ms > when_now_ms();
+}
+
+void service_resolve_held(struct service *service, struct ledger *ledger, int64_t recording)
 {
     struct ledger_job job;
     if (ledger_job(ledger, recording, &job) != 0)
@@ -75,14 +191,22 @@ static void resolve_held(struct service *service, struct ledger *ledger, int64_t
     const struct watch_config *watch = service_watch_of(service, ledger, job.watch);
     if (watch != NULL && job.path != NULL) {
         struct resolution resolution;
-        service_resolve(service, watch, job.path, job.root_length, &job.identity, job.sha256, NULL,
-                        &resolution);
-        ledger_resolve(ledger, recording, job.path_id, &resolution, service->digest,
-                       service_not_before(watch, &job.identity), when_now_ms());
+        const struct recording_at at = {recording, job.path, job.root_length, &job.identity,
+                                        job.sha256};
+        service_resolve_recording(service, ledger, watch, &at, job.path_id, NULL, NULL,
+                                  &resolution);
         resolution_clear(&resolution);
     }
     ledger_job_clear(&job);
 }
+
+/* A walk over what is held, a few recordings a transaction. */
+struct walk {
+    struct service *service;
+    uint64_t digest;     /* as it was when the walk began */
+    int64_t after, last; /* apart, for a step whose commit failed is applied again */
+    size_t count;
+};
 
 static void apply_walk(void *ctx, struct ledger *ledger)
 {
@@ -92,7 +216,7 @@ static void apply_walk(void *ctx, struct ledger *ledger)
     walk->count =
         ledger_held_otherwise(ledger, walk->service->digest, walk->after, recordings, WALK);
     for (size_t i = 0; i < walk->count; i++) {
-        resolve_held(walk->service, ledger, recordings[i]);
+        service_resolve_held(walk->service, ledger, recordings[i]);
         walk->last = recordings[i];
     }
     walk->count += ledger_forget_skips(ledger, walk->service->digest, WALK);

@@ -31,7 +31,7 @@ struct retirements {
     int64_t next_ms; /* wall: when the next one is due, 0: none */
     struct ledger_retirement file;
     struct retirement what;
-    char *root, *move_to, *moved_to, *reason;
+    char *root, *move_to, *beside, *moved_to, *reason;
     enum retire_result result;
     int error;
 };
@@ -75,6 +75,7 @@ static void clear_file(struct retirements *retirements)
     ledger_retirement_clear(&retirements->file);
     mem_replace(&retirements->root, NULL);
     mem_replace(&retirements->move_to, NULL);
+    mem_replace(&retirements->beside, NULL);
     mem_replace(&retirements->moved_to, NULL);
     mem_replace(&retirements->reason, NULL);
     retirements->busy = false;
@@ -140,6 +141,9 @@ static void end_done(void *ctx)
         log_event(LOG_INFO, "retired", "path", retirements->file.path, "reason",
                   retirements->reason, NULL);
     }
+    if (!failed && retirements->beside != NULL && retirements->error != 0)
+        log_trouble(LOG_WARNING, "not-retired", "reason", strerror(retirements->error), "path",
+                    retirements->beside, NULL);
     clear_file(retirements);
     service_moved(retirements->service);
     retirements_look_soon(retirements->service);
@@ -199,6 +203,17 @@ static void begin_done(void *ctx)
     uv_queue_work(&retirements->service->loop, &retirements->work, on_work, after_work);
 }
 
+/* Its sidecar goes along, if it lies below the same root. */
+static void take_beside(struct retirements *retirements, struct ledger *ledger)
+{
+    const struct ledger_retirement *file = &retirements->file;
+    size_t n = file->root_length;
+    char *path = ledger_sidecar_to_move(ledger, file->path_id);
+    bool below = path != NULL && strncmp(path, file->path, n) == 0 && path[n] == '/';
+    mem_replace(&retirements->beside, below ? mem_string(path + n + 1) : NULL);
+    free(path);
+}
+
 /* What is to be done with it is decided now: the configuration may have changed since it became
  * due. */
 static void apply_begin(void *ctx, struct ledger *ledger)
@@ -219,10 +234,12 @@ static void apply_begin(void *ctx, struct ledger *ledger)
     mem_replace(&retirements->root, mem_bytes_string(file->path, file->root_length));
     mem_replace(&retirements->move_to,
                 watch->after_upload == AFTER_MOVE ? mem_string(watch->move_to) : NULL);
+    take_beside(retirements, ledger);
     retirements->what = (struct retirement){.root = retirements->root,
                                             .path = file->path + file->root_length + 1,
                                             .identity = file->identity,
-                                            .move_to = retirements->move_to};
+                                            .move_to = retirements->move_to,
+                                            .beside = retirements->beside};
     memcpy(retirements->what.sha256, file->sha256, sizeof file->sha256);
     ledger_set_retirement(ledger, file->path_id, RETIREMENT_BEGUN, when_now_ms());
 }

@@ -292,6 +292,7 @@ static void end_last_parts(struct service *service)
     journal_close(service->journal, service_part_closed, service);
     retirements_close(service->retirements);
     readback_close(service->readback);
+    sidecars_close(service->sidecars);
     heartbeat_close(service->heartbeat);
     quiet_close(service->quiet);
     close_timers(service);
@@ -311,7 +312,8 @@ static void on_end_timer(uv_timer_t *timer)
     struct service *service = timer->data;
     bool quiet = service->transfer_count == 0 && service->open_parts == 0 &&
                  retirements_are_idle(service->retirements) &&
-                 readback_is_idle(service->readback) && service->lookups == NULL &&
+                 readback_is_idle(service->readback) && sidecars_are_idle(service->sidecars) &&
+                 service->lookups == NULL &&
                  (journal_is_idle(service->journal) || journal_in_trouble(service->journal));
     if (!service->ending && quiet)
         end_last_parts(service);
@@ -334,6 +336,7 @@ void service_end(struct service *service, int exit_code)
     side_files_close(service->side_files);
     retirements_stop(service->retirements);
     readback_stop(service->readback);
+    sidecars_stop(service->sidecars);
     lookups_abort(service);
     for (struct folder *f = service->folders; f != NULL; f = f->next)
         folder_close(f);
@@ -400,6 +403,7 @@ static void start_parts(struct service *service)
     service->requests = requests_new(service);
     service->retirements = retirements_new(service);
     service->readback = readback_new(service);
+    service->sidecars = sidecars_new(service);
     service_redigest(service);
     service_read_token(service);
     service_start_plan(service);

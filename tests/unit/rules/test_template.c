@@ -14,7 +14,7 @@
 
 static const char *const groups[] = {"agent", "ext", "none"};
 static const char *const tables[] = {"agents"};
-static const struct template_scope scope = {groups, 3, tables, 1};
+static const struct template_scope scope = {groups, 3, tables, 1, false};
 
 static const uint8_t sha256[32] = {0xab, 0xcd, [31] = 0x01};
 
