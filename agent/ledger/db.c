@@ -9,7 +9,8 @@
 
 #include "agent/base/mem.h"
 
-enum { MOST_QUERIES = 128, BUSY_MS = 10000 };
+/* More than the ledger has statements: each is kept once it was used. */
+enum { MOST_QUERIES = 512, BUSY_MS = 10000 };
 
 struct query {
     struct db *db;

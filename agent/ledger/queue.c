@@ -353,14 +353,6 @@ void ledger_folder_is_back(struct ledger *ledger, int64_t watch, int64_t now_ms)
     recording_note_ready(ledger, one); /* the plan fetches all that is due */
 }
 
-static int64_t one_number(struct ledger *ledger, const char *sql)
-{
-    struct query *query = db_query(ledger->db, sql);
-    int64_t number = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return number;
-}
-
 void ledger_retry_anew(struct ledger *ledger, int64_t at_ms)
 {
     struct query *query = db_query(
@@ -371,12 +363,12 @@ void ledger_retry_anew(struct ledger *ledger, int64_t at_ms)
 
 int64_t ledger_retry_since(struct ledger *ledger)
 {
-    return one_number(ledger, "SELECT n FROM counter WHERE name = 'retry_since'");
+    return query_number(db_query(ledger->db, "SELECT n FROM counter WHERE name = 'retry_since'"));
 }
 
 int64_t ledger_last_seen(struct ledger *ledger)
 {
-    return one_number(ledger, "SELECT at_ms FROM story ORDER BY id DESC LIMIT 1");
+    return query_number(db_query(ledger->db, "SELECT at_ms FROM story ORDER BY id DESC LIMIT 1"));
 }
 
 void ledger_expect_waits(struct ledger *ledger, int64_t longest_wait_ms)

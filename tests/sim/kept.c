@@ -7,7 +7,7 @@
 #include "tests/sim/disk.h"
 #include "tests/sim/sim.h"
 
-enum { MOST_STATEMENTS = 192 };
+enum { MOST_STATEMENTS = 512 };
 
 int __real_sqlite3_open_v2(const char *file, sqlite3 **out, int flags, const char *vfs);
 int __wrap_sqlite3_open_v2(const char *file, sqlite3 **out, int flags, const char *vfs);
