@@ -73,6 +73,8 @@ static const struct command commands[] = {
      "  --name TEXT     only those whose name holds this text, case ignored\n"
      "  --json          one JSON object a line\n",
      command_engagements},
+    {"backup", "FILE", "copy the ledger into a new file, also while the service runs", "",
+     command_backup},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

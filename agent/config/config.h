@@ -56,6 +56,7 @@ struct config {
     char *state_dir, *control_dir, *control_group;
     enum log_level log_level;
     bool log_json, log_redact;
+    int64_t history_ms;
     struct {
         char *url, *token_file, *ca_file, *proxy;
         bool bearer;

@@ -31,6 +31,8 @@ static const struct schema_key keys[] = {
      .allowed = "text, json", .help = "text (logfmt) or json"},
     {"log_redact", TOP(log_redact), .type = IS_BOOL, .default_text = "false",
      .help = "runs of 7 and more digits are masked in the log"},
+    {"history", TOP(history_ms), .type = IS_DURATION, .default_text = "400d",
+     .help = "so long attempts and answers are remembered; what was uploaded is never forgotten"},
 
     SECTION("chorus"),
     {"chorus.url", CHORUS(url), .type = IS_URL, .default_text = "https://chorus.ai",

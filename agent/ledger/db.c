@@ -109,6 +109,29 @@ void db_exec(struct db *db, const char *sql)
         check(db, sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL));
 }
 
+int db_copy(struct db *db, const char *file, char **why)
+{
+    sqlite3 *copy = NULL;
+    int code = sqlite3_open_v2(file, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    sqlite3_backup *backup =
+        code == SQLITE_OK ? sqlite3_backup_init(copy, "main", db->sqlite, "main") : NULL;
+    if (backup != NULL) {
+        sqlite3_busy_timeout(copy, BUSY_MS);
+        /* all of it in one step is one read transaction: a writer beside it changes nothing */
+        code = sqlite3_backup_step(backup, -1);
+        int finished = sqlite3_backup_finish(backup);
+        code = code == SQLITE_DONE ? finished : code;
+    } else if (code == SQLITE_OK) {
+        code = sqlite3_errcode(copy);
+    }
+    int error = errno_of(code, copy);
+    if (error != 0)
+        *why = mem_string(copy != NULL ? sqlite3_errmsg(copy) : "out of memory");
+    if (sqlite3_close(copy) != SQLITE_OK && error == 0)
+        error = -EIO;
+    return error;
+}
+
 void db_begin(struct db *db)
 {
     if (db->in_transaction)

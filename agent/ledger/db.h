@@ -27,6 +27,10 @@ void db_close(struct db *db);
 /* One or more statements without parameters. */
 void db_exec(struct db *db, const char *sql);
 
+/* Copies the whole database into `file`, which is there and empty. 0, or negative errno with *why
+ * (new string). */
+int db_copy(struct db *db, const char *file, char **why);
+
 /* Begins a transaction if none is open. */
 void db_begin(struct db *db);
 /* 0, or the first error since db_begin, after rolling back. */

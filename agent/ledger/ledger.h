@@ -338,6 +338,21 @@ bool ledger_next_retirement(struct ledger *ledger, int64_t now_ms,
                             struct ledger_retirement *retirement, int64_t *next_ms);
 void ledger_retirement_clear(struct ledger_retirement *retirement);
 
+/* --- care (care.c) --- */
+
+/* Stories are thinned, never the facts: of the story lines above `after` (an id), at most `most`
+ * are looked at, oldest first, and those from before `before_ms` forgotten, unless their recording
+ * is still on its way, held, or being deleted. Returns the id to go on from, 0: that was all. */
+int64_t ledger_thin_stories(struct ledger *ledger, int64_t before_ms, int64_t after, size_t most);
+
+/* A copy of the ledger as it is now, whole and consistent, also while another process writes;
+ * `file` is there and empty. 0, or negative errno and *why (new string). */
+int ledger_backup(struct ledger *ledger, const char *file, char **why);
+
+/* The whole of it is read and checked (integrity_check). True: sound; else *why (new string). A
+ * read. */
+bool ledger_is_sound(struct ledger *ledger, char **why);
+
 /* --- bulk (`once`) --- */
 
 /* Marks a path that is known already as wanted by a bulk run. */

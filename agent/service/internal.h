@@ -25,6 +25,7 @@ struct readback;
 struct lookup;
 struct sidecars;
 struct heartbeat;
+struct history;
 
 /* One folder that is looked at: a watch of the configuration, or a single look of a bulk run. */
 struct folder {
@@ -87,6 +88,7 @@ struct service {
     struct sidecars *sidecars;
     struct heartbeat *heartbeat; /* NULL: `once` */
     struct quiet *quiet;         /* likewise */
+    struct history *history;     /* likewise */
 
     uv_timer_t wake, status_timer, bulk_timer, end_timer;
     uv_signal_t on_term, on_int, on_hup;

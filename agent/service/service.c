@@ -21,6 +21,7 @@
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
 #include "agent/service/heartbeat.h"
+#include "agent/service/history.h"
 #include "agent/service/internal.h"
 
 enum { END_LOOK_MS = 10, END_AT_MOST_MS = 4000 };
@@ -295,6 +296,7 @@ static void end_last_parts(struct service *service)
     sidecars_close(service->sidecars);
     heartbeat_close(service->heartbeat);
     quiet_close(service->quiet);
+    history_close(service->history);
     close_timers(service);
 }
 
@@ -332,6 +334,7 @@ void service_end(struct service *service, int exit_code)
     heartbeat_stopping(service->heartbeat);
     service_plan_simple(service, PLAN_STOP);
     bulk_stop_all(service);
+    history_stop(service->history);
     requests_close(service->requests);
     side_files_close(service->side_files);
     retirements_stop(service->retirements);
@@ -444,6 +447,7 @@ static int run_loop(struct service *service)
                   service->config->chorus.url, NULL);
         service->heartbeat = heartbeat_new(service);
         service->quiet = quiet_new(service);
+        service->history = history_new(service);
     }
     if (code != 0)
         service_end(service, code);
