@@ -237,6 +237,17 @@ static void print_sidecar(const struct watch_config *watch, const struct explain
                                      : "is not there: the rules alone, once sidecar_wait is over");
 }
 
+/* Of several copies of one call. */
+static void print_preference(const struct watch_config *watch, const char *below,
+                             const struct resolution *resolution)
+{
+    if (watch->prefer[0] == '\0' || resolution->call_key == NULL)
+        return;
+    line("prefer", watch_prefers(watch, below)
+                       ? "this is the preferred copy of its call"
+                       : "waits for the preferred copy of its call, for prefer_wait");
+}
+
 static void explain_rules(const struct explaining *explaining, const struct watch_config *watch,
                           const char *path, size_t root_length, const struct file *file)
 {
@@ -258,6 +269,7 @@ static void explain_rules(const struct explaining *explaining, const struct watc
     rules_resolve(watch->rules, explaining->tables, &facts, NULL, on_trace, NULL, &resolution);
     explain_judge_without(watch, &beside, &resolution);
     print_form(&resolution);
+    print_preference(watch, path + root_length + 1, &resolution);
     print_duplicates(explaining, path, file, &resolution);
     print_verdict(file, &resolution);
     resolution_clear(&resolution);

@@ -29,6 +29,7 @@ static void clear_watch(struct watch_config *watch)
     free_list(&watch->include);
     free_list(&watch->exclude);
     free(watch->move_to);
+    free(watch->prefer);
     for (size_t i = 0; i < watch->sidecar_pick_count; i++) {
         free(watch->sidecar_picks[i].field);
         free(watch->sidecar_picks[i].path);

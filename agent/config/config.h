@@ -43,6 +43,8 @@ struct watch_config {
     uint64_t min_size;
     enum after_upload after_upload;
     char *move_to;
+    char *prefer; /* a glob */
+    int64_t prefer_wait_ms;
     int64_t sidecar_wait_ms;
     bool sidecar_required;
     struct sidecar_pick *sidecar_picks;

@@ -107,6 +107,10 @@ static const struct schema_key keys[] = {
      .help = "full look at the tree, whatever the events said"},
     {"watches.NAME.call_key", SHARED(call_key), .type = IS_TEMPLATE, .default_text = "",
      .help = "two recordings with one call key are one call; none if any field in it is empty"},
+    {"watches.NAME.prefer", WATCH(prefer), .type = IS_TEXT, .default_text = "",
+     .help = "glob of the copy of a call (call_key) that is sent where several appear together"},
+    {"watches.NAME.prefer_wait", WATCH(prefer_wait_ms), .type = IS_DURATION, .default_text = "30s",
+     .help = "another copy waits so long for the preferred one"},
     {"watches.NAME.sidecar", SHARED(sidecar), .type = IS_TEMPLATE, .default_text = "",
      .help = "name of a JSON file beside the recording that says whose call it is, such as "
              "\"{stem}.json\"; its user, name, meeting_id, crm_account_id, crm_opportunity_id win "

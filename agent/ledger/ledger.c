@@ -356,7 +356,7 @@ void recording_promote_twin(struct ledger *ledger, int64_t recording, int64_t no
         " AND twin.known_by_409 = 0 AND NOT EXISTS (SELECT 1 FROM recording AS other WHERE"
         " other.call_key = old.call_key AND other.id <> ?1 AND"
         " (other.state NOT IN (8, 9, 10, 11) OR other.known_by_409 = 1))"
-        " ORDER BY twin.id, path.id <> twin.path, path.id LIMIT 1");
+        " ORDER BY twin.preferred DESC, twin.id, path.id <> twin.path, path.id LIMIT 1");
     query_bind_int(query, 1, recording);
     int64_t twin = 0, path = 0;
     if (query_step(query)) {

@@ -251,6 +251,9 @@ size_t ledger_recordings_below(struct ledger *ledger, const char *path, int64_t 
 /* Whether the ledger knows this path, or one below it. A read. */
 bool ledger_knows_path(struct ledger *ledger, const char *path);
 
+/* Whether a preferred copy of this call was met, whatever became of it. A read. */
+bool ledger_met_preferred(struct ledger *ledger, const char *call_key, int64_t except);
+
 /* --- sidecars (sidecar.c) --- */
 
 /* Of a recording that is not sent yet. */

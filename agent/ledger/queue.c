@@ -71,7 +71,7 @@ static void set_form(struct ledger *ledger, int64_t recording, int64_t path,
         ledger_write(ledger),
         "UPDATE recording SET path = ?, rule = ?, owner = ?, name = ?, meeting_id = ?,"
         " crm_account_id = ?, crm_opportunity_id = ?, call_key = ?, key_kind = ?, fields = ?,"
-        " digest = ?, twin_of = ?, held = ? WHERE id = ?");
+        " digest = ?, twin_of = ?, held = ?, preferred = ? WHERE id = ?");
     query_bind_int(query, 1, path);
     query_bind_text(query, 2, r->rule);
     query_bind_text(query, 3, r->owner);
@@ -85,7 +85,8 @@ static void set_form(struct ledger *ledger, int64_t recording, int64_t path,
     query_bind_int(query, 11, (int64_t)digest);
     query_bind_int_or_null(query, 12, twin);
     query_bind_int(query, 13, held_kind_of(r));
-    query_bind_int(query, 14, recording);
+    query_bind_int(query, 14, r->preferred);
+    query_bind_int(query, 15, recording);
     query_run(query);
     free(fields);
 }
@@ -135,6 +136,43 @@ static char *changed_after_upload(struct ledger *ledger, int64_t path, int64_t t
     return reason;
 }
 
+bool ledger_met_preferred(struct ledger *ledger, const char *call_key, int64_t except)
+{
+    struct query *query = db_query(ledger->db, "SELECT 1 FROM recording WHERE call_key = ? AND"
+                                               " id <> ? AND preferred = 1 LIMIT 1");
+    query_bind_text(query, 1, call_key);
+    query_bind_int(query, 2, except);
+    bool met = query_step(query);
+    query_end(query);
+    return met;
+}
+
+/* Whether `recording` takes the place of the copy that holds its call key: it is preferred, and of
+ * the other one nothing can have left. */
+static bool takes_place_of(struct ledger *ledger, const struct resolution *r, int64_t holder)
+{
+    if (holder == 0 || !r->preferred || r->outcome != RESOLVED)
+        return false;
+    struct query *query =
+        db_query(ledger->db, "SELECT 1 FROM recording WHERE id = ? AND preferred = 0 AND state IN"
+                             " (2, 3, 5) AND uncertain = 0 AND conflict = 0");
+    query_bind_int(query, 1, holder);
+    bool takes = query_step(query);
+    query_end(query);
+    return takes;
+}
+
+static void take_place_of(struct ledger *ledger, int64_t recording, int64_t holder, int64_t now_ms)
+{
+    struct query *query = db_query(
+        ledger_write(ledger), "UPDATE recording SET twin_of = ?1 WHERE twin_of = ?2 OR id = ?2");
+    query_bind_int(query, 1, recording);
+    query_bind_int(query, 2, holder);
+    query_run(query);
+    recording_move(ledger, holder, STATE_DUPLICATE, 0, 0,
+                   "a preferred copy of the same call is sent instead (prefer)", now_ms);
+}
+
 static void move_as_resolved(struct ledger *ledger, const struct ledger_job *job,
                              const struct resolution *r, int64_t twin, int64_t not_before_ms,
                              int64_t now_ms)
@@ -153,8 +191,8 @@ static void move_as_resolved(struct ledger *ledger, const struct ledger_job *job
     else if (r->outcome == RESOLVED_WAIT)
         recording_move(ledger, recording, STATE_WAITING, not_before_ms, 0, r->reason, now_ms);
     else if (not_before_ms > now_ms)
-        recording_move(ledger, recording, STATE_WAITING, not_before_ms, 0, "its watch has a delay",
-                       now_ms);
+        recording_move(ledger, recording, STATE_WAITING, not_before_ms, 0,
+                       r->reason != NULL ? r->reason : "its watch has a delay", now_ms);
     else if ((was != STATE_QUEUED && was != STATE_WAITING) || released)
         recording_move(ledger, recording, STATE_QUEUED, 0, 0, NULL, now_ms);
 }
@@ -214,7 +252,12 @@ void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
             resolution_doubt(resolution, changed);
             twin = 0;
         }
+        int64_t replaced = takes_place_of(ledger, resolution, twin) ? twin : 0;
+        if (replaced != 0)
+            twin = 0;
         set_form(ledger, recording, path, resolution, digest, twin);
+        if (replaced != 0)
+            take_place_of(ledger, recording, replaced, now_ms);
         move_as_resolved(ledger, &job, resolution, twin, not_before_ms, now_ms);
     }
     ledger_job_clear(&job);

@@ -174,9 +174,12 @@ static const char deletion_1[] =
     "  WHEN NEW.details IS NOT NULL OR NEW.salt IS NOT NULL BEGIN"
     "  SELECT RAISE(ABORT, 'the audit is append-only'); END;";
 
-/* sidecar: where that of a recording is expected (see ledger.h); ino null: not read yet. What stood
+/* recording.preferred: of several copies of one call this one is to be sent.
+ *
+ * sidecar: where that of a recording is expected (see ledger.h); ino null: not read yet. What stood
  * in it is kept only until the recording has been sent. */
 static const char sidecars_1[] =
+    "ALTER TABLE recording ADD COLUMN preferred INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE sidecar("
     "  recording INTEGER PRIMARY KEY, path BLOB NOT NULL, ino INTEGER, size INTEGER,"
     "  mtime_ns INTEGER, ctime_ns INTEGER, body TEXT, problem TEXT);"

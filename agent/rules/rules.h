@@ -75,10 +75,11 @@ struct resolution_field {
 struct resolution {
     enum resolution_outcome outcome;
     char *rule;   /* title, or "rule 2"; NULL: none matched */
-    char *reason; /* in words, for SKIP, HELD and WAIT */
+    char *reason; /* in words, for SKIP, HELD and WAIT; why it is put off, for RESOLVED */
     bool doubt;   /* HELD for the caller's own reason: only a person's `retry` releases it */
     enum key_kind key_kind;
-    bool name_cut; /* it was longer than what is sent */
+    bool preferred; /* the caller's: of several copies of one call this one is to be sent */
+    bool name_cut;  /* it was longer than what is sent */
     /* As sent: escaped, valid UTF-8. owner is a valid e-mail address and name is not empty when
      * RESOLVED. The others are NULL when empty. */
     char *owner, *name, *meeting_id, *crm_account_id, *crm_opportunity_id;

@@ -10,6 +10,8 @@ int64_t service_longest_wait(const struct config *config)
         const struct watch_config *watch = &config->watches[i];
         if (watch->delay_ms > longest_ms)
             longest_ms = watch->delay_ms;
+        if (watch->prefer[0] != '\0' && watch->prefer_wait_ms > longest_ms)
+            longest_ms = watch->prefer_wait_ms;
         if (watch->sidecar_wait_ms > longest_ms)
             longest_ms = watch->sidecar_wait_ms;
     }

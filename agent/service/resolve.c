@@ -8,6 +8,7 @@
 #include "agent/base/mutant.h"
 #include "agent/base/when.h"
 #include "agent/service/internal.h"
+#include "agent/service/watch_options.h"
 
 enum { WALK = 64 };
 
@@ -63,6 +64,27 @@ int64_t service_not_before(const struct watch_config *watch, const struct file_i
     return watch->delay_ms > 0 ? identity->mtime_ns / 1000000 + watch->delay_ms : 0;
 }
 
+/* --- waiting --- */
+
+static int64_t first_seen(struct ledger *ledger, int64_t recording)
+{
+    struct ledger_job job;
+    if (ledger_job(ledger, recording, &job) != 0)
+        return 0;
+    int64_t ms = job.first_seen_ms;
+    ledger_job_clear(&job);
+    return ms;
+}
+
+/* Until then, counted from when it was first seen; 0: that is over. */
+static int64_t wait_ends(int64_t first_seen_ms, int64_t wait_ms)
+{
+    int64_t now_ms = when_now_ms(), until_ms = first_seen_ms + wait_ms;
+    if (until_ms > now_ms + wait_ms)
+        until_ms = now_ms + wait_ms; /* it was seen under another clock */
+    return until_ms > now_ms ? until_ms : 0;
+}
+
 /* --- sidecars --- */
 
 /* What is known of the sidecar of one recording. */
@@ -87,16 +109,13 @@ static bool is_there(const char *path)
 static void wait_for_sidecar(struct service *service, const struct watch_config *watch,
                              int64_t first_seen_ms, struct beside *beside)
 {
-    int64_t now_ms = when_now_ms();
-    int64_t wait_ms = watch->sidecar_wait_ms, until_ms = first_seen_ms + wait_ms;
+    int64_t until_ms = wait_ends(first_seen_ms, watch->sidecar_wait_ms);
     char *shown = bytes_escape(strrchr(beside->path, '/') + 1);
-    if (until_ms > now_ms + wait_ms)
-        until_ms = now_ms + wait_ms; /* it was seen under another clock */
-    if (now_ms < until_ms) {
+    if (until_ms > 0) {
         beside->until_ms = until_ms;
         beside->waits = mem_printf("waits for its sidecar %s", shown);
     } else if (is_there(beside->path)) {
-        beside->until_ms = now_ms + LOOK_AGAIN_MS;
+        beside->until_ms = when_now_ms() + LOOK_AGAIN_MS;
         beside->waits = mem_printf("waits until its sidecar %s has settled", shown);
     }
     free(shown);
@@ -109,7 +128,6 @@ static void look_beside(struct service *service, struct ledger *ledger,
                         struct beside *beside)
 {
     struct ledger_sidecar known;
-    struct ledger_job job;
     struct recording_facts facts = {.path = at->path,
                                     .root_length = at->root_length,
                                     .watch = watch->name,
@@ -127,10 +145,8 @@ static void look_beside(struct service *service, struct ledger *ledger,
                          watch->sidecar_pick_count, &beside->sidecar);
         ledger_sidecar_clear(&known);
     }
-    if (!beside->read && ledger_job(ledger, at->recording, &job) == 0) {
-        wait_for_sidecar(service, watch, job.first_seen_ms, beside);
-        ledger_job_clear(&job);
-    }
+    if (!beside->read)
+        wait_for_sidecar(service, watch, first_seen(ledger, at->recording), beside);
 }
 
 static void beside_clear(struct beside *beside)
@@ -157,6 +173,27 @@ static void judge_without(const struct watch_config *watch, struct beside *besid
     }
 }
 
+/* --- several copies of one call --- */
+
+/* A copy that is not the preferred one lets it go first. */
+static void wait_for_preferred(struct ledger *ledger, const struct watch_config *watch,
+                               const struct recording_at *at, struct resolution *resolution,
+                               int64_t *not_before_ms)
+{
+    if (watch->prefer[0] == '\0' || resolution->call_key == NULL)
+        return;
+    resolution->preferred = watch_prefers(watch, at->path + at->root_length + 1);
+    /* where it was met and is not sent, this copy goes instead */
+    if (resolution->preferred || ledger_met_preferred(ledger, resolution->call_key, at->recording))
+        return;
+    int64_t until_ms = wait_ends(first_seen(ledger, at->recording), watch->prefer_wait_ms);
+    if (until_ms > *not_before_ms) {
+        *not_before_ms = until_ms;
+        mem_replace(&resolution->reason,
+                    mem_string("waits for the preferred copy of the same call (prefer)"));
+    }
+}
+
 bool service_resolve_recording(struct service *service, struct ledger *ledger,
                                const struct watch_config *watch, const struct recording_at *at,
                                int64_t path_id, const char *owner, const struct doubt *doubt,
@@ -171,6 +208,8 @@ bool service_resolve_recording(struct service *service, struct ledger *ledger,
     if (doubt != NULL)
         doubt->doubt(doubt->ctx, resolution);
     int64_t not_before_ms = service_not_before(watch, at->identity);
+    if (resolution->outcome == RESOLVED)
+        wait_for_preferred(ledger, watch, at, resolution, &not_before_ms);
     if (resolution->outcome == RESOLVED_WAIT)
         not_before_ms = beside.until_ms;
     /* digest 0: looked at again before it leaves, for a sidecar may have come */

@@ -1,5 +1,9 @@
 #include "agent/service/watch_options.h"
 
+#include <string.h>
+
+#include "watcher/names.h"
+
 void watch_options_of(const struct watch_config *watch, const char *root, bool events,
                       struct watch_options *options)
 {
@@ -19,4 +23,10 @@ void watch_options_of(const struct watch_config *watch, const char *root, bool e
         .rescan_ms = watch->rescan_ms,
         .events = events,
     };
+}
+
+bool watch_prefers(const struct watch_config *watch, const char *below)
+{
+    bool whole = strchr(watch->prefer, '/') != NULL;
+    return names_match(watch->prefer, whole ? below : names_base(below));
 }

@@ -11,4 +11,7 @@
 void watch_options_of(const struct watch_config *watch, const char *root, bool events,
                       struct watch_options *options);
 
+/* Whether the file at this path, below the watch's, is the preferred copy of its call. */
+bool watch_prefers(const struct watch_config *watch, const char *below);
+
 #endif

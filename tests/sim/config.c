@@ -71,6 +71,8 @@ void config_draw(int watches)
     config->upload.retry_for_ms = dice_one_in(4) ? 30 * MINUTE : 7 * DAY;
     config->upload.resend_after_ms = MINUTE;
     config->upload.order = (enum upload_order)dice_below(3);
+    /* every other copy of a call */
+    static char preferred[] = "*[02468].*", none[] = "";
     for (int i = 0; i < watches; i++) {
         struct watch_config *watch = &all.watches[i];
         all.drawn[i].kind = (int)dice_below(KINDS);
@@ -86,6 +88,8 @@ void config_draw(int watches)
             .keep_for_ms = dice_one_in(3) ? 10 * MINUTE : 0,
             .after_upload = (enum after_upload)dice_below(3),
             .move_to = move_to,
+            .prefer = all.drawn[i].call_key ? preferred : none,
+            .prefer_wait_ms = MINUTE,
         };
     }
 }
