@@ -24,6 +24,9 @@ static const struct command commands[] = {
      command_once},
     {"check", "[--online]", "read the configuration, report every error, check folders",
      "  --online        also prove the token and the owners against Chorus\n", command_check},
+    {"doctor", "",
+     "check --online: the machine, the folders, the way to Chorus, each with what to do", "",
+     command_doctor},
     {"explain", "[--names FILE] [--dir PATH] [--watch NAME] [--json] [PATH...]",
      "what would happen to a file and why, and its story so far",
      "  --names FILE    a line for each name in FILE (- for stdin), judged by the names alone\n"

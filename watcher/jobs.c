@@ -26,6 +26,22 @@ static const struct {
     {0x20030528, "OrangeFS"},
 };
 
+static const char *network_of(const struct statfs *fs)
+{
+    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
+        if ((uint32_t)fs->f_type == networks[i].magic) {
+            return networks[i].name;
+        }
+    }
+    return NULL;
+}
+
+const char *watch_network_of(const char *path)
+{
+    struct statfs fs;
+    return statfs(path, &fs) == 0 ? network_of(&fs) : NULL;
+}
+
 static bool is_bare(int fd)
 {
     bool bare = true;
@@ -63,12 +79,7 @@ int job_open_root(const char *path, struct root *root)
     }
     root->dev = (uint64_t)st.st_dev;
     root->ino = (uint64_t)st.st_ino;
-    root->network = NULL;
-    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
-        if ((uint32_t)fs.f_type == networks[i].magic) {
-            root->network = networks[i].name;
-        }
-    }
+    root->network = network_of(&fs);
     root->bare = is_bare(fd);
     return fd;
 }

@@ -198,6 +198,10 @@ int watch_look_once(const struct watch_options *options, const char *path,
 /* Whether this relative path is one of those beside recordings. */
 bool watch_is_beside(const struct watch_options *options, const char *path);
 
+/* What kind of network file system this folder lies on, where events of other machines are not seen
+ * ("NFS", "SMB", ...; static); NULL: a local one, or it cannot be asked. Blocks. */
+const char *watch_network_of(const char *path);
+
 /* Whether the options would take this relative path by its name, as a recording or beside one:
  * NULL, or why not (static). */
 const char *watch_passes_over(const struct watch_options *options, const char *path);

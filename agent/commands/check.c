@@ -15,7 +15,9 @@
 #include <cjson/cJSON.h>
 
 #include "agent/base/mem.h"
+#include "agent/base/when.h"
 #include "agent/commands/command.h"
+#include "agent/commands/doctor.h"
 #include "agent/commands/online.h"
 #include "agent/control/control_dir.h"
 #include "agent/rules/email.h"
@@ -52,6 +54,26 @@ static struct config *check_file(const char *file, struct findings *findings)
     return config;
 }
 
+/* Where recordings are moved or deleted, their place has to be writable. */
+static void check_place(const struct config *config, const struct watch_config *watch,
+                        const char *place, struct findings *findings)
+{
+    if (access(place, W_OK | X_OK) == 0)
+        return;
+    if (errno == EROFS)
+        finding(findings,
+                "%s:%d: watch %s: after_upload: %s is read-only here; where the service's unit "
+                "makes it "
+                "so: systemctl edit chorus-agent, [Service], ReadWritePaths=%s",
+                config->file, watch->line, watch->name, place, place);
+    else
+        finding(
+            findings,
+            "%s:%d: watch %s: after_upload: %s cannot be written: %s; the service's user has to "
+            "write there",
+            config->file, watch->line, watch->name, place, strerror(errno));
+}
+
 static void check_watch(const struct config *config, const struct watch_config *watch,
                         struct findings *findings)
 {
@@ -68,6 +90,10 @@ static void check_watch(const struct config *config, const struct watch_config *
             findings,
             "%s:%d: watch %s: %s cannot be read: %s; the service's user needs to read and enter it",
             config->file, watch->line, watch->name, watch->path, strerror(errno));
+    else if (watch->after_upload != AFTER_KEEP)
+        check_place(config, watch, watch->path, findings);
+    if (watch->after_upload == AFTER_MOVE && access(watch->move_to, F_OK) == 0)
+        check_place(config, watch, watch->move_to, findings);
 }
 
 /* state_dir, or the folder in which it would be made. */
@@ -176,7 +202,10 @@ static int check_owners(const struct config *config, const char *users, struct f
 static int check_online(const struct config *config, const char *token, struct findings *findings)
 {
     struct online_answer answer;
+    int64_t asked_ms = when_now_ms();
     online_get(config, token, "/api/v1/users/me", &answer);
+    if (answer.status != 0)
+        findings->errors += doctor_look_at_clock(answer.date, asked_ms);
     int code = judge(config, "GET /api/v1/users/me", &answer);
     online_clear(&answer);
     if (code != 0)
@@ -208,6 +237,8 @@ static int check(const struct invocation *invocation, bool online)
         check_watch(config, &config->watches[i], &findings);
     check_tables(config);
     char *token = check_token(config, &findings);
+    if (online)
+        findings.errors += doctor_look(config);
     code = online && token != NULL ? check_online(config, token, &findings) : 0;
     token_clear(&token);
     if (code == 0 && findings.errors > 0)
@@ -232,4 +263,11 @@ int command_check(const struct invocation *invocation)
     if (optind < invocation->argc)
         return command_usage(invocation, "it takes no PATH");
     return check(invocation, online);
+}
+
+int command_doctor(const struct invocation *invocation)
+{
+    if (invocation->argc > 1)
+        return command_usage(invocation, "it takes no arguments");
+    return check(invocation, true);
 }

@@ -29,6 +29,7 @@ int command_run(const struct invocation *invocation);
 int command_once(const struct invocation *invocation);
 int command_backup(const struct invocation *invocation);
 int command_init(const struct invocation *invocation);
+int command_doctor(const struct invocation *invocation);
 int command_check(const struct invocation *invocation);
 int command_explain(const struct invocation *invocation);
 int command_status(const struct invocation *invocation);

@@ -26,6 +26,7 @@ static void on_answer(void *ctx, const struct question_answer *answer)
     asking->answer->status = answer->status;
     mem_replace(&asking->answer->body, mem_string(answer->body));
     mem_replace(&asking->answer->said, mem_string(answer->said));
+    mem_replace(&asking->answer->date, mem_string(answer->date));
     uploader_close(asking->uploader, on_closed, NULL);
 }
 
@@ -43,7 +44,8 @@ int online_get(const struct config *config, const char *token, const char *targe
     struct asking asking = {.answer = answer};
     struct question *question;
     uv_loop_t loop;
-    *answer = (struct online_answer){.body = mem_string(""), .said = mem_string("")};
+    *answer = (struct online_answer){
+        .body = mem_string(""), .said = mem_string(""), .date = mem_string("")};
     int error = uv_loop_init(&loop);
     if (error != 0) {
         mem_replace(&answer->said, mem_string(uv_strerror(error)));
@@ -69,4 +71,5 @@ void online_clear(struct online_answer *answer)
 {
     free(answer->body);
     free(answer->said);
+    free(answer->date);
 }

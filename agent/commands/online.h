@@ -8,6 +8,7 @@ struct online_answer {
     int status; /* HTTP, 0: no answer */
     char *body; /* never NULL */
     char *said;
+    char *date; /* its Date header, "" if none */
 };
 
 /* One GET, on a loop of its own; blocks. 0, or -1 and answer->said says why it could not be asked.

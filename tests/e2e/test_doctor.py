@@ -1,0 +1,74 @@
+"""`check --online`, also called `doctor`: each finding says what to do."""
+
+import os
+import sqlite3
+import subprocess
+
+import pytest
+
+from support import programs
+
+
+@pytest.fixture
+def well(double_factory, agent_factory):
+    agent = agent_factory(double_factory("--user", "team@example.com"))
+    agent.start()
+    agent.stop()
+    return agent
+
+
+def test_all_is_well(well, recordings):
+    recordings.many(well.calls, 1)
+    (well.calls / "2026" / "11").mkdir(parents=True)
+    said = well.run("doctor", check=0).stdout
+    for line in ("ok      inotify: 3 folders to watch, ", "ok      watch calls: a lease tells whether ",
+                 "ok      watch calls: ", "ok      state_dir: ", "ok      ledger: every page of it is sound",
+                 "ok      DNS: host 127.0.0.1 is found", "ok      clock: as that of Chorus", ": all well: 1 watch, token and owners proven"):
+        assert line in said, said
+    assert "FAULT" not in said
+
+
+def test_doctor_is_check_online(well):
+    names = [[line.split(":")[0] for line in well.run(*command, check=0).stdout.splitlines()]
+             for command in (("doctor",), ("check", "--online"))]
+    assert names[0] == names[1]
+    well.run("doctor", "x", check=64)
+
+
+def test_a_damaged_ledger_is_a_fault(well):
+    with sqlite3.connect(well.state_dir / "ledger.db") as ledger:
+        ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    file = well.state_dir / "ledger.db"
+    data = bytearray(file.read_bytes())
+    for page in range(4096, len(data) - 4096, 4096):
+        data[page:page + 64] = b"\xff" * 64
+    file.write_bytes(data)
+    said = well.run("doctor", check=78).stdout
+    assert "FAULT   ledger: " in said
+
+
+def test_a_name_that_is_not_found_is_a_fault(agent):
+    agent.configure(chorus={"url": "https://nonesuch.invalid"})
+    done = agent.run("doctor")
+    assert "FAULT   DNS: host nonesuch.invalid is not found" in done.stdout
+    assert done.returncode == 69
+
+
+def test_the_proxy_is_named_without_its_password(agent):
+    agent.configure(chorus={"proxy": "http://me:secret@127.0.0.1:1"})
+    said = agent.run("doctor").stdout
+    assert "ok      proxy: 127.0.0.1 (chorus.proxy)" in said
+    assert "secret" not in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_where_recordings_are_to_be_moved_a_read_only_place_names_the_drop_in(agent, tmp_path):
+    """In a mount namespace of its own the folder is read-only, as the unit makes it."""
+    agent.configure(watches={"calls": {"after_upload": "delete"}})
+    script = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$2" -c "$3" check'
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", agent.calls, programs.find("CHORUS_AGENT"),
+                           agent.config_file], capture_output=True, text=True, timeout=60, env=agent.env)
+    if "Operation not permitted" in done.stderr or "permission denied" in done.stderr:
+        pytest.skip("mount namespaces are not permitted here")
+    assert done.returncode == 78
+    assert f"systemctl edit chorus-agent, [Service], ReadWritePaths={agent.calls}" in done.stdout
