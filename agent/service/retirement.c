@@ -93,9 +93,9 @@ static const char *advice(int error)
 {
     switch (error) {
     case EROFS:
-        return "; the place is read-only: mount it writable, or give the service ReadWritePaths= "
-               "for it, or set "
-               "after_upload: keep";
+        return "; the place is read-only: where the service's unit makes it so, `systemctl edit "
+               "chorus-agent`, [Service], ReadWritePaths= and the folder (chorus-agent check names "
+               "it); else mount it writable, or set after_upload: keep";
     case EACCES:
     case EPERM:
         return "; the service's user needs to write the folder it is taken from and move_to, or "
