@@ -136,7 +136,6 @@ void db_begin(struct db *db)
 {
     if (db->in_transaction)
         return;
-    db->error = 0;
     db->in_transaction = true;
     query_run(db_query(db, "BEGIN IMMEDIATE"));
 }

@@ -31,9 +31,9 @@ void db_exec(struct db *db, const char *sql);
  * (new string). */
 int db_copy(struct db *db, const char *file, char **why);
 
-/* Begins a transaction if none is open. */
+/* Begins a transaction if none is open; a read that failed before fails it, too. */
 void db_begin(struct db *db);
-/* 0, or the first error since db_begin, after rolling back. */
+/* 0, or the error that sticks, after rolling back. */
 int db_commit(struct db *db);
 void db_rollback(struct db *db);
 /* The error that sticks, 0: none; and its words (never NULL). */

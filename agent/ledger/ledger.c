@@ -125,8 +125,9 @@ struct db *ledger_write(struct ledger *ledger)
 int ledger_commit(struct ledger *ledger)
 {
     if (!ledger->dirty) {
+        int failed_read = db_error(ledger->db);
         db_clear_error(ledger->db);
-        return 0;
+        return failed_read;
     }
     ledger->dirty = false;
     query_run(db_query(ledger->db, "UPDATE counter SET n = n + 1 WHERE name = 'batch'"));
@@ -149,6 +150,11 @@ static int64_t read_batch(struct db *db)
     int64_t batch = query_step(query) ? query_int(query, 0) : 0;
     query_end(query);
     return batch;
+}
+
+bool ledger_has_failed(const struct ledger *ledger)
+{
+    return db_error(ledger->db) != 0;
 }
 
 bool ledger_is_dirty(const struct ledger *ledger)

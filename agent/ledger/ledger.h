@@ -43,6 +43,8 @@ int ledger_set_aside(const char *state_dir, int64_t now_ms, char **name);
 /* Makes everything since the last commit durable. 0 (also when there was nothing), or negative
  * errno: all undone. */
 int ledger_commit(struct ledger *ledger);
+/* A read failed: the next commit fails. */
+bool ledger_has_failed(const struct ledger *ledger);
 bool ledger_is_dirty(const struct ledger *ledger);
 /* The number of the last commit. A commit that failed may be found done when the ledger is opened
  * anew (its fsync failed, and yet the bytes arrived): then this is one more than it was, and
@@ -193,11 +195,12 @@ void ledger_job_clear(struct ledger_job *job);
 /* The folder of this watch is there again: what waits for it is due. */
 void ledger_folder_is_back(struct ledger *ledger, int64_t watch, int64_t now_ms);
 
-/* The plan's own memory for its next start, see plan.h; both 0 where nothing is known. */
+/* From when upload.retry_for counts at the earliest (wall), kept for the plan's next start. */
 void ledger_retry_anew(struct ledger *ledger, int64_t at_ms);
-int64_t ledger_retry_since(struct ledger *ledger); /* a read */
-/* The time of the last line of all stories, 0: none. A read. */
-int64_t ledger_last_seen(struct ledger *ledger);
+int64_t ledger_retry_since(struct ledger *ledger); /* 0: no matter. A read. */
+/* At the start, before anything is written: after a leap of the wall clock that the last run did
+ * not live to tell, or a long pause, it counts anew. */
+void ledger_mind_leaps(struct ledger *ledger, int64_t retry_for_ms, int64_t now_ms);
 
 /* The longest wait that the configuration sets: only a due time further off than that (and than
  * PLAN_FAR_OFF_MS) was written under another clock, and is due. */

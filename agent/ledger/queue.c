@@ -409,9 +409,23 @@ int64_t ledger_retry_since(struct ledger *ledger)
     return query_number(db_query(ledger->db, "SELECT n FROM counter WHERE name = 'retry_since'"));
 }
 
-int64_t ledger_last_seen(struct ledger *ledger)
+void ledger_mind_leaps(struct ledger *ledger, int64_t retry_for_ms, int64_t now_ms)
 {
-    return query_number(db_query(ledger->db, "SELECT at_ms FROM story ORDER BY id DESC LIMIT 1"));
+    int64_t later_ms = now_ms, since_ms = 0;
+    struct query *query =
+        db_query(ledger->db, "SELECT at_ms FROM story ORDER BY id DESC LIMIT 100");
+    while (since_ms == 0 && query_step(query)) {
+        if (plan_is_leap(later_ms - query_int(query, 0), retry_for_ms))
+            since_ms = later_ms;
+        later_ms = query_int(query, 0);
+    }
+    query_end(query);
+    int64_t known_ms = ledger_retry_since(ledger);
+    bool set_back = plan_is_leap(known_ms - now_ms, retry_for_ms);
+    if (since_ms > now_ms)
+        since_ms = 0;
+    if (set_back || since_ms > known_ms)
+        ledger_retry_anew(ledger, since_ms);
 }
 
 void ledger_expect_waits(struct ledger *ledger, int64_t longest_wait_ms)

@@ -140,8 +140,8 @@ size_t ledger_wipe_details(struct ledger *ledger, int64_t before_ms, size_t most
 
 int ledger_scrub(struct ledger *ledger)
 {
-    if (ledger->dirty)
-        return 0; /* after the next commit */
+    if (ledger->dirty || db_error(ledger->db) != 0)
+        return db_error(ledger->db); /* after the next commit */
     db_exec(ledger->db, "PRAGMA wal_checkpoint(TRUNCATE)");
     int error = db_error(ledger->db);
     db_clear_error(ledger->db);

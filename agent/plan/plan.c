@@ -386,6 +386,14 @@ static int64_t heed(struct plan *plan, struct plan_effects *effects,
     return hold_ms;
 }
 
+static void count_retry_for_from(struct plan_item *item, int64_t since_ms, struct plan_time now)
+{
+    if (since_ms > now.wall_ms) /* the clock was set back a little since */
+        since_ms = now.wall_ms;
+    if (item->first_attempt_ms != 0 && item->first_attempt_ms < since_ms)
+        item->first_attempt_ms = since_ms;
+}
+
 static void ended(struct plan *plan, struct plan_effects *effects, const struct plan_event *event,
                   struct plan_time now)
 {
@@ -394,9 +402,7 @@ static void ended(struct plan *plan, struct plan_effects *effects, const struct 
         return;
     if (event->item != NULL && !mutant("stale-key"))
         transfer.item = *event->item;
-    int64_t *first_ms = &transfer.item.first_attempt_ms;
-    if (*first_ms != 0 && *first_ms < plan->retry_since_ms && plan->retry_since_ms <= now.wall_ms)
-        *first_ms = plan->retry_since_ms;
+    count_retry_for_from(&transfer.item, plan->retry_since_ms, now);
     const struct plan_ending *ending = &event->ending;
     int64_t hold_ms = heed(plan, effects, &transfer, ending, now);
     struct plan_move what;
@@ -530,23 +536,20 @@ static void configured(struct plan *plan, const struct plan_options *options)
     }
 }
 
-/* Time that passed without a single attempt is not time that it was tried for. */
+bool plan_is_leap(int64_t by_ms, int64_t retry_for_ms)
+{
+    enum { SHORT_MS = 3600000 };
+    return by_ms > SHORT_MS && by_ms > retry_for_ms / 2 && !mutant("leap-trusted");
+}
+
 static void mind_a_leap(struct plan *plan, struct plan_effects *effects, int64_t by_ms,
                         struct plan_time now)
 {
-    enum { SHORT_MS = 3600000 };
-    if (by_ms <= SHORT_MS || by_ms <= plan->options.retry_for_ms / 2 || mutant("leap-trusted"))
+    bool back = plan_is_leap(-by_ms, plan->options.retry_for_ms);
+    if (!back && !plan_is_leap(by_ms, plan->options.retry_for_ms))
         return;
-    plan->retry_since_ms = now.wall_ms;
-    emit(effects, EFFECT_RETRY_ANEW)->at_ms = now.wall_ms;
-}
-
-static void start(struct plan *plan, struct plan_effects *effects, const struct plan_event *event,
-                  struct plan_time now)
-{
-    plan->retry_since_ms = event->start.retry_since_ms;
-    if (event->start.last_seen_ms != 0)
-        mind_a_leap(plan, effects, now.wall_ms - event->start.last_seen_ms, now);
+    plan->retry_since_ms = back ? 0 : now.wall_ms;
+    emit(effects, EFFECT_RETRY_ANEW)->at_ms = plan->retry_since_ms;
 }
 
 static void mind_the_wall_clock(struct plan *plan, struct plan_effects *effects,
@@ -617,7 +620,7 @@ void plan_step(struct plan *plan, const struct plan_event *event, struct plan_ti
     mind_the_wall_clock(plan, effects, now);
     switch (event->kind) {
     case PLAN_START:
-        start(plan, effects, event, now);
+        plan->retry_since_ms = event->retry_since_ms;
         break;
     case PLAN_WAKE: /* perhaps a little early: then it is set again */
         plan->woken_at_ms = 0;

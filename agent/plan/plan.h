@@ -115,10 +115,7 @@ struct plan_event {
         bool more;           /* the ledger has more in this lane right now */
         int64_t next_due_ms; /* LANE_DUE: wall time of the next one not yet due; 0: none */
     } fetched;
-    struct {                    /* START; wall times, 0: unknown */
-        int64_t retry_since_ms; /* at_ms of the last EFFECT_RETRY_ANEW */
-        int64_t last_seen_ms;   /* the latest that an earlier run wrote */
-    } start;
+    int64_t retry_since_ms;    /* START: at_ms of the last EFFECT_RETRY_ANEW (wall), 0: none */
     struct plan_ending ending; /* ENDED */
     struct {                   /* LOOKED_UP */
         enum plan_evidence evidence;
@@ -138,8 +135,8 @@ enum plan_effect_kind {
     EFFECT_PROBE,   /* GET /api/v1/users/me */
     EFFECT_READ_TOKEN,
     EFFECT_WAKE, /* at steady `at_ms`; the latest replaces any before */
-    /* The wall clock leapt, or nothing ran for long: upload.retry_for counts from at_ms (wall) for
-     * all that is being retried. To be kept for the next PLAN_START. */
+    /* The wall clock leapt: upload.retry_for counts from at_ms (wall; 0: from the first attempt
+     * again) for all that is being retried. To be kept for the next PLAN_START. */
     EFFECT_RETRY_ANEW,
     EFFECT_TELL,
 };
@@ -200,6 +197,10 @@ void plan_free(struct plan *plan);
 /* Takes one event; `effects` is emptied first and then holds what is to be done, in order. */
 void plan_step(struct plan *plan, const struct plan_event *event, struct plan_time now,
                struct plan_effects *effects);
+
+/* Whether a pause, or a leap of the wall clock, is so long that retry_for counts anew after it:
+ * time that passed without an attempt is not time that it was tried for. */
+bool plan_is_leap(int64_t by_ms, int64_t retry_for_ms);
 
 /* In words why nothing is sent now; "" if nothing is paused. Valid until the next step. */
 const char *plan_paused_because(const struct plan *plan);

@@ -656,10 +656,8 @@ void service_plan(struct service *service, const struct plan_event *event)
 
 void service_start_plan(struct service *service)
 {
-    struct ledger *ledger = journal_ledger(service->journal);
-    struct plan_event event = {.kind = PLAN_START};
-    event.start.retry_since_ms = ledger_retry_since(ledger);
-    event.start.last_seen_ms = ledger_last_seen(ledger);
+    struct plan_event event = {
+        .kind = PLAN_START, .retry_since_ms = ledger_retry_since(journal_ledger(service->journal))};
     service_plan(service, &event);
 }
 
@@ -683,6 +681,8 @@ void service_feed_plan(struct service *service)
                 service_plan(service, &event);
         }
     }
+    if (ledger != NULL && ledger_has_failed(ledger)) /* its next commit heals it */
+        journal_add(service->journal, &(struct journal_step){NULL, NULL, NULL, NULL});
 }
 
 void service_read_token(struct service *service)

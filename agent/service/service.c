@@ -130,6 +130,7 @@ static int open_ledger(struct service *service)
         free(why);
         return error == -EPROTO ? EX_CONFIG : EX_IOERR;
     }
+    ledger_mind_leaps(ledger, service->config->upload.retry_for_ms, when_now_ms());
     size_t interrupted =
         ledger_recover(ledger, service->config->upload.resend_after_ms, when_now_ms());
     error = ledger_commit(ledger);

@@ -71,6 +71,9 @@ static void on_recovered(void *ctx)
         watch_throttle(f->watch, false);
         watch_rescan(f->watch);
     }
+    struct plan_options options = service_plan_options(service->config);
+    struct plan_event event = {.kind = PLAN_CONFIGURED, .options = &options};
+    service_plan(service, &event);
 }
 
 static void on_broken(void *ctx)
@@ -96,6 +99,7 @@ static bool open_ledger(struct service *service)
     }
     if (!sim.dead)
         checks_opened(ledger, dice_one_in(8));
+    ledger_mind_leaps(ledger, service->config->upload.retry_for_ms, when_now_ms());
     size_t cut_off = ledger_recover(ledger, service->config->upload.resend_after_ms, when_now_ms());
     checks_cut_off(cut_off); /* at most: the commit may be durable and its answer lost */
     error = ledger_commit(ledger);

@@ -234,33 +234,14 @@ static void a_clock_that_leaps_does_not_end_retry_for(void **state)
     play_end(&play);
 }
 
-/* Whether a plan that starts counts retry_for anew, when an earlier run last wrote so long ago. */
-static bool counts_anew(int64_t pause_ms, int64_t retry_for_ms)
-{
-    struct plan_options options = {
-        .concurrency = 1, .retry_for_ms = retry_for_ms, .resend_after_ms = MIN};
-    struct plan_event event = {.kind = PLAN_START, .start = {.last_seen_ms = WALL - pause_ms}};
-    struct plan_time now = {.steady_ms = S, .wall_ms = WALL};
-    struct plan_effects effects;
-    struct plan *plan = plan_new(&options, 1);
-    bool anew = false;
-    plan_step(plan, &event, now, &effects);
-    for (size_t i = 0; i < effects.count; i++)
-        anew =
-            anew || (effects.items[i].kind == EFFECT_RETRY_ANEW && effects.items[i].at_ms == WALL);
-    plan_free(plan);
-    return anew;
-}
-
-static void a_long_pause_does_not_end_retry_for(void **state)
+static void what_a_leap_is(void **state)
 {
     (void)state;
-    assert_true(counts_anew(8 * DAY, 7 * DAY));
-    assert_true(counts_anew(4 * DAY, 7 * DAY));
-    assert_false(counts_anew(3 * DAY, 7 * DAY));
-    assert_false(counts_anew(-8 * DAY, 7 * DAY));
-    assert_true(counts_anew(61 * MIN, MIN));
-    assert_false(counts_anew(59 * MIN, MIN));
+    assert_true(plan_is_leap(4 * DAY, 7 * DAY));
+    assert_false(plan_is_leap(3 * DAY, 7 * DAY));
+    assert_false(plan_is_leap(-8 * DAY, 7 * DAY));
+    assert_true(plan_is_leap(61 * MIN, MIN));
+    assert_false(plan_is_leap(59 * MIN, MIN));
 }
 
 static void a_clock_that_is_set_back_does_not_bury_what_waits(void **state)
@@ -307,7 +288,7 @@ int main(void)
         cmocka_unit_test(after_retry_for_it_has_failed),
         cmocka_unit_test(retry_for_is_not_over_without_a_try),
         cmocka_unit_test(a_clock_that_leaps_does_not_end_retry_for),
-        cmocka_unit_test(a_long_pause_does_not_end_retry_for),
+        cmocka_unit_test(what_a_leap_is),
         cmocka_unit_test(a_clock_that_is_set_back_does_not_bury_what_waits),
         cmocka_unit_test(a_recording_with_a_delay_goes_when_it_is_due),
     };

@@ -45,6 +45,22 @@ static void nothing_to_commit_is_no_error(void **state)
     assert_int_equal(ledger_commit(room->ledger), 0);
 }
 
+static void a_read_that_failed_fails_its_commit(void **state)
+{
+    struct room *room = *state;
+    struct plan_item item;
+    int64_t a = take_a(room);
+    db_exec(room->ledger->db, "SELECT * FROM a_table_that_cannot_be_read");
+    assert_true(ledger_has_failed(room->ledger));
+    assert_false(ledger_plan_item(room->ledger, a, ORDER_NEWEST, &item));
+    assert_int_equal(ledger_commit(room->ledger), -EIO);
+    assert_false(ledger_has_failed(room->ledger));
+    db_exec(room->ledger->db, "SELECT * FROM a_table_that_cannot_be_read");
+    take(room, B, 'B'); /* what is written after it is undone with it */
+    assert_int_equal(ledger_commit(room->ledger), -EIO);
+    expect_only_a(room, a);
+}
+
 static void read_only_undoes_everything(void **state)
 {
     struct room *room = *state;
@@ -156,9 +172,10 @@ static void after_an_error_nothing_crashes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        in_a_room(nothing_to_commit_is_no_error),  in_a_room(read_only_undoes_everything),
-        in_a_room(a_full_disk_undoes_everything),  in_a_room(a_broken_ledger_is_told),
-        in_a_room(held_by_another_writer_is_told), in_a_room(after_an_error_nothing_crashes),
+        in_a_room(nothing_to_commit_is_no_error),  in_a_room(a_read_that_failed_fails_its_commit),
+        in_a_room(read_only_undoes_everything),    in_a_room(a_full_disk_undoes_everything),
+        in_a_room(a_broken_ledger_is_told),        in_a_room(held_by_another_writer_is_told),
+        in_a_room(after_an_error_nothing_crashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

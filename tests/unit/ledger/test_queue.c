@@ -444,18 +444,33 @@ static void a_folder_that_is_back_makes_due_what_waited_for_it(void **state)
     assert_true(ready[0] == id[0] || ready[0] == id[1]);
 }
 
-static void what_the_plan_must_know_at_its_next_start(void **state)
+static int64_t retry_since_after(struct room *room, int64_t pause_ms)
+{
+    commit(room);
+    room->now_ms += pause_ms;
+    open_again(room);
+    ledger_mind_leaps(room->ledger, 7 * DAY, room->now_ms);
+    commit(room);
+    return ledger_retry_since(room->ledger);
+}
+
+static void a_leap_before_the_start_counts_retry_for_anew(void **state)
 {
     struct room *room = *state;
-    assert_int_equal(ledger_retry_since(room->ledger), 0);
-    assert_int_equal(ledger_last_seen(room->ledger), 0);
+    assert_int_equal(retry_since_after(room, 8 * DAY), 0); /* nothing was ever tried */
     take(room, A, 'A');
-    ledger_retry_anew(room->ledger, NOW - 5);
-    ledger_retry_anew(room->ledger, NOW - 3);
-    commit(room);
-    open_again(room);
-    assert_int_equal(ledger_retry_since(room->ledger), NOW - 3);
-    assert_int_equal(ledger_last_seen(room->ledger), room->now_ms);
+    assert_int_equal(retry_since_after(room, 3 * DAY), 0);
+    int64_t known_ms = retry_since_after(room, DAY);
+    assert_int_equal(known_ms, room->now_ms);
+    assert_int_equal(retry_since_after(room, -DAY), known_ms);
+    /* something was written after the leap, and then it ended */
+    room->now_ms += 10 * DAY;
+    take(room, B, 'B');
+    int64_t leapt_ms = room->now_ms;
+    assert_int_equal(retry_since_after(room, S), leapt_ms);
+    ledger_retry_anew(room->ledger, leapt_ms + DAY); /* as the plan saw it */
+    assert_int_equal(retry_since_after(room, 2 * DAY), leapt_ms + DAY);
+    assert_int_equal(retry_since_after(room, -30 * DAY), 0); /* set back: it was the clock */
 }
 
 int main(void)
@@ -480,7 +495,7 @@ int main(void)
         in_a_room(retry_of_one_whose_path_has_left_takes_its_copy),
         in_a_room(what_became_ready_is_told_once),
         in_a_room(ids_in_a_state_come_in_batches),
-        in_a_room(what_the_plan_must_know_at_its_next_start),
+        in_a_room(a_leap_before_the_start_counts_retry_for_anew),
         in_a_room(a_folder_that_is_back_makes_due_what_waited_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
