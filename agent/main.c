@@ -76,6 +76,10 @@ static const struct command commands[] = {
      "  --name TEXT     only those whose name holds this text, case ignored\n"
      "  --json          one JSON object a line\n",
      command_engagements},
+    {"users", "[--json] [--csv]", "the Chorus users that a recording can be given to",
+     "  --json          one JSON object a line\n"
+     "  --csv           a table agent,e-mail to begin with\n",
+     command_users},
     {"backup", "FILE", "copy the ledger into a new file, also while the service runs", "",
      command_backup},
 };

@@ -13,6 +13,7 @@
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
+#include "agent/chorus/users.h"
 #include "agent/commands/explain.h"
 #include "agent/rules/file_bytes.h"
 #include "agent/rules/sidecar.h"
@@ -260,6 +261,8 @@ static void explain_rules(const struct explaining *explaining, const struct watc
         .sha256 = file->has_digest ? file->sha256 : NULL,
         .watch = watch->name,
         .host = explaining->host,
+        .verify_owner = explaining->config->chorus.verify_owners,
+        .users = explaining->users,
     };
     struct explain_sidecar beside;
     explain_read_sidecar(watch, &facts, &beside);
@@ -384,6 +387,7 @@ static int explain_all(const struct invocation *invocation, const struct config 
     code = 0;
     struct table_set *tables = load_tables(config);
     explaining.tables = tables;
+    explaining.users = config->chorus.verify_owners ? users_load(config->state_dir) : NULL;
     if (gethostname(explaining.host, sizeof explaining.host - 1) == 0)
         explaining.host[strcspn(explaining.host, ".")] = '\0';
     char **paths = command_absolute_paths(invocation, optind, &count);
@@ -394,6 +398,7 @@ static int explain_all(const struct invocation *invocation, const struct config 
         code = more != 0 ? more : code;
     }
     table_set_free(tables);
+    users_free(explaining.users);
     ledger_close(explaining.ledger);
     return code;
 }

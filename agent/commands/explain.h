@@ -4,11 +4,13 @@
 
 #include "agent/commands/command.h"
 
+struct users;
 struct watch_finding;
 
 struct explaining {
     const struct config *config;
     const struct table_set *tables;
+    struct users *users;   /* with chorus.verify_owners; NULL: the service has kept no list yet */
     struct ledger *ledger; /* NULL: there is none yet */
     char host[64];
 };

@@ -111,6 +111,8 @@ static void judge_by_rules(const struct many *many, struct judged *judged)
         .mtime_ms = identity->mtime_ns / 1000000,
         .watch = judged->watch->name,
         .host = many->explaining->host,
+        .verify_owner = many->explaining->config->chorus.verify_owners,
+        .users = many->explaining->users,
     };
     struct explain_sidecar beside = {0};
     if (judged->identity != NULL)

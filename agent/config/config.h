@@ -61,7 +61,7 @@ struct config {
     int64_t history_ms;
     struct {
         char *url, *token_file, *ca_file, *proxy;
-        bool bearer;
+        bool bearer, verify_owners;
         struct string_list id_fields;
     } chorus;
     struct {

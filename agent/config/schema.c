@@ -46,6 +46,8 @@ static const struct schema_key keys[] = {
      .help = "extra CA bundle"},
     {"chorus.proxy", CHORUS(proxy), .type = IS_TEXT, .default_text = "",
      .help = "proxy to use; empty: the usual *_proxy variables"},
+    {"chorus.verify_owners", CHORUS(verify_owners), .type = IS_BOOL, .default_text = "false",
+     .help = "hold what belongs to nobody on Chorus's list of users, instead of having it refused"},
     {"chorus.id_fields", CHORUS(id_fields), .type = IS_LIST,
      .default_text = "engagement_id, id, data.id, callid",
      .help = "where a 200 to an upload may carry the new id"},

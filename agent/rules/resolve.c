@@ -8,6 +8,7 @@
 
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
+#include "agent/chorus/users.h"
 #include "agent/rules/email.h"
 #include "agent/rules/fields.h"
 #include "agent/rules/rule_set.h"
@@ -160,6 +161,20 @@ static void expand_owner(const struct resolving *resolving, struct expansion *ex
     }
 }
 
+static void verify_owner(struct resolving *resolving)
+{
+    const struct recording_facts *facts = resolving->values.facts;
+    const char *owner = resolving->resolution->owner;
+    if (!facts->verify_owner)
+        return;
+    if (facts->users == NULL)
+        hold(resolving, mem_string("the list of Chorus users is not read yet "
+                                   "(chorus.verify_owners)"));
+    else if (!users_has(facts->users, owner))
+        hold(resolving, mem_printf("%s is no Chorus user (chorus.verify_owners; %s, owner)", owner,
+                                   given_by(resolving)));
+}
+
 static void resolve_owner(struct resolving *resolving)
 {
     struct expansion expansion = {0};
@@ -175,6 +190,7 @@ static void resolve_owner(struct resolving *resolving)
     } else {
         resolving->resolution->owner = mem_string(expansion.text);
         trace(resolving, "owner: %s%s", expansion.text, source);
+        verify_owner(resolving);
     }
     expansion_clear(&expansion);
 }

@@ -14,6 +14,7 @@
 
 struct rule_set;
 struct sidecar;
+struct users;
 
 /* Which of the three promises holds for resending (interface.md, "meeting_id"). */
 enum key_kind { KEY_NONE, KEY_SCHEDULED, KEY_DERIVED };
@@ -58,6 +59,8 @@ struct recording_facts {
     const uint8_t *sha256; /* NULL: not known yet; {sha256} then reads as 64 zeros */
     const char *watch;
     const char *host;              /* without domain */
+    bool verify_owner;             /* an owner must be one of `users` */
+    const struct users *users;     /* of Chorus; NULL: not known yet */
     const struct sidecar *sidecar; /* what stands in it; NULL: none, or not known yet */
 };
 

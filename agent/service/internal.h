@@ -24,6 +24,8 @@ struct retirements;
 struct readback;
 struct lookup;
 struct sidecars;
+struct owners;
+struct users;
 struct heartbeat;
 struct history;
 
@@ -86,6 +88,8 @@ struct service {
     struct readback *readback;
     struct lookup *lookups;
     struct sidecars *sidecars;
+    struct owners *owners;
+    struct users *users;         /* of Chorus, with chorus.verify_owners; NULL: not known yet */
     struct heartbeat *heartbeat; /* NULL: `once` */
     struct quiet *quiet;         /* likewise */
     struct history *history;     /* likewise */
@@ -227,6 +231,15 @@ void sidecars_look(struct sidecars *sidecars, const struct watch_config *watch, 
 void sidecars_stop(struct sidecars *sidecars);
 bool sidecars_are_idle(const struct sidecars *sidecars);
 void sidecars_close(struct sidecars *sidecars);
+
+/* --- owners.c: the users of Chorus --- */
+
+struct owners *owners_new(struct service *service);
+/* As the present configuration wants it. */
+void owners_configure(struct owners *owners);
+void owners_stop(struct owners *owners);
+bool owners_are_idle(const struct owners *owners);
+void owners_close(struct owners *owners);
 
 /* --- requests.c: what `once` and `retry` hand over --- */
 

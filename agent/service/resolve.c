@@ -7,6 +7,7 @@
 #include "agent/base/mem.h"
 #include "agent/base/mutant.h"
 #include "agent/base/when.h"
+#include "agent/chorus/users.h"
 #include "agent/service/internal.h"
 #include "agent/service/watch_options.h"
 
@@ -25,6 +26,8 @@ void service_resolve(struct service *service, const struct watch_config *watch, 
         .sha256 = sha256,
         .watch = watch->name,
         .host = service->host,
+        .verify_owner = service->config->chorus.verify_owners,
+        .users = service->users,
         .sidecar = sidecar,
     };
     rules_resolve(watch->rules, service->tables, &facts, owner, NULL, NULL, resolution);
@@ -300,6 +303,8 @@ static uint64_t digest_now(const struct service *service)
     uint64_t digest;
     memcpy(&digest, service->config->digest, sizeof digest);
     digest ^= table_set_digest(service->tables);
+    if (service->config->chorus.verify_owners && service->users != NULL)
+        digest ^= users_digest(service->users);
     return digest > LEDGER_OWNER_GIVEN ? digest : digest + 2;
 }
 

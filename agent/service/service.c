@@ -20,6 +20,7 @@
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
+#include "agent/chorus/users.h"
 #include "agent/service/heartbeat.h"
 #include "agent/service/history.h"
 #include "agent/service/internal.h"
@@ -235,6 +236,7 @@ static void take_configuration(struct service *service, struct config *config)
     struct plan_event event = {.kind = PLAN_CONFIGURED, .options = &plan};
     service_plan(service, &event);
     side_files_configure(service->side_files);
+    owners_configure(service->owners);
     service_read_token(service);
     reconfigure_folders(service);
     service_redigest(service);
@@ -295,6 +297,7 @@ static void end_last_parts(struct service *service)
     retirements_close(service->retirements);
     readback_close(service->readback);
     sidecars_close(service->sidecars);
+    owners_close(service->owners);
     heartbeat_close(service->heartbeat);
     quiet_close(service->quiet);
     history_close(service->history);
@@ -316,7 +319,7 @@ static void on_end_timer(uv_timer_t *timer)
     bool quiet = service->transfer_count == 0 && service->open_parts == 0 &&
                  retirements_are_idle(service->retirements) &&
                  readback_is_idle(service->readback) && sidecars_are_idle(service->sidecars) &&
-                 service->lookups == NULL &&
+                 owners_are_idle(service->owners) && service->lookups == NULL &&
                  (journal_is_idle(service->journal) || journal_in_trouble(service->journal));
     if (!service->ending && quiet)
         end_last_parts(service);
@@ -341,6 +344,7 @@ void service_end(struct service *service, int exit_code)
     retirements_stop(service->retirements);
     readback_stop(service->readback);
     sidecars_stop(service->sidecars);
+    owners_stop(service->owners);
     lookups_abort(service);
     for (struct folder *f = service->folders; f != NULL; f = f->next)
         folder_close(f);
@@ -408,6 +412,7 @@ static void start_parts(struct service *service)
     service->retirements = retirements_new(service);
     service->readback = readback_new(service);
     service->sidecars = sidecars_new(service);
+    service->owners = owners_new(service);
     service_redigest(service);
     service_read_token(service);
     service_start_plan(service);
@@ -424,6 +429,7 @@ static void free_service(struct service *service)
 {
     plan_free(service->plan);
     table_set_free(service->tables);
+    users_free(service->users);
     if (service->token != NULL)
         explicit_bzero(service->token, strlen(service->token));
     free(service->token);
