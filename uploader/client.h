@@ -50,6 +50,7 @@ struct transfer {
     bool request_left;   /* passed the guard */
     bool body_out;       /* the request's last byte was handed to libcurl; a question's at once */
     bool answered_early; /* a final status came before that */
+    bool paused;         /* its body has no bytes yet */
     bool aborted, timed_out, out_of_memory;
     bool stopping, ended;
 
@@ -103,6 +104,8 @@ int64_t client_now_ms(void);
 int client_start(struct transfer *transfer);
 /* Ends it at the next tick; any number of times, also from libcurl's callbacks. */
 void client_stop(struct transfer *transfer);
+/* Goes on with one that is paused. Outside libcurl's callbacks. */
+void client_resume(struct transfer *transfer);
 /* Whether exchanges can start: 0 or -ECANCELED. */
 int client_is_open(const struct uploader *uploader);
 
@@ -139,8 +142,8 @@ struct form {
 int form_build(struct form *form, void *easy, const struct upload_job *job, struct upload *upload);
 void form_free(struct form *form);
 
-/* upload.c, for form.c: the file's next bytes, at most n. 0 at its end, negative to end the
- * attempt. */
+/* upload.c, for form.c: the file's next bytes, at most n. 0 at its end, UPLOADER_NOT_YET to pause,
+ * other negative errno to end the attempt. */
 ssize_t upload_next_bytes(struct upload *upload, char *buffer, size_t n);
 
 #endif

@@ -50,6 +50,8 @@ static int add_texts(struct form *form, const struct upload_job *job)
 static size_t on_read(char *buffer, size_t size, size_t n, void *upload)
 {
     ssize_t got = upload_next_bytes(upload, buffer, size * n);
+    if (got == UPLOADER_NOT_YET)
+        return CURL_READFUNC_PAUSE;
     return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
 }
 

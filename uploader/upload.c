@@ -67,18 +67,22 @@ ssize_t upload_next_bytes(struct upload *upload, char *buffer, size_t n)
     if (n == 0)
         return 0;
     ssize_t got = upload->body.read(upload->body.ctx, buffer, n);
-    if (got < 0)
-        return fail_source(upload, (int)got);
-    if ((size_t)got != n)
-        return fail_source(upload, -ENODATA);
-    int rc = n == left ? upload->body.verify_before_last(upload->body.ctx) : 0;
+    if (got == UPLOADER_NOT_YET) {
+        transfer->paused = true;
+        return got;
+    }
+    if (got <= 0)
+        return fail_source(upload, got < 0 ? (int)got : -ENODATA);
+    assert((size_t)got <= n);
+    bool last = (uint64_t)got == left;
+    int rc = last ? upload->body.verify_before_last(upload->body.ctx) : 0;
     if (rc != 0)
         return fail_source(upload, rc < 0 ? rc : -ESTALE);
     if (transfer->stopping)
         return -ECANCELED; /* aborted from inside read or verify */
-    upload->sent += n;
-    transfer->body_out = n == left;
-    return (ssize_t)n;
+    upload->sent += (uint64_t)got;
+    transfer->body_out = last;
+    return got;
 }
 
 /* ---- the end ---- */
@@ -207,6 +211,11 @@ int uploader_send(struct uploader *uploader, const struct upload_job *job, uploa
     }
     *out = upload;
     return 0;
+}
+
+void uploader_resume(struct upload *upload)
+{
+    client_resume(&upload->transfer);
 }
 
 uint64_t upload_bytes_sent(const struct upload *upload)

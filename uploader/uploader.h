@@ -11,6 +11,7 @@
 #ifndef CHORUS_UPLOADER_H
 #define CHORUS_UPLOADER_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,11 +38,16 @@ struct uploader_options {
     const char *user_agent;
 };
 
+/* What `read` says where the next bytes are still being fetched. */
+#define UPLOADER_NOT_YET (-EAGAIN)
+
 /* Where the bytes come from. The uploader calls close exactly once, also when uploader_send fails.
- */
+ * None of these may block: they run on the loop's thread. */
 struct body_source {
     uint64_t size; /* bytes, fixed */
-    /* Up to n bytes: how many (fewer than n only at the end), or negative errno. */
+    /* 1 to n bytes: how many; 0: there are no more; UPLOADER_NOT_YET: the attempt pauses until
+     * uploader_resume, and the time it waits is not held against the network; or negative errno,
+     * which ends the attempt with VERDICT_SOURCE_CHANGED. */
     ssize_t (*read)(void *ctx, void *buffer, size_t n);
     /* All bytes were read, the last of them have not left: 0 lets them go, negative withholds them
      * and ends the attempt with VERDICT_SOURCE_CHANGED. */
@@ -99,6 +105,10 @@ int uploader_set_token(struct uploader *uploader, const char *token);
  * -ECANCELED (after uploader_close). The body's functions may call uploader_abort. */
 int uploader_send(struct uploader *uploader, const struct upload_job *job, upload_done done,
                   void *ctx, struct upload **out);
+
+/* The body has bytes again, or an error: `read` is asked anew if it said UPLOADER_NOT_YET. Not from
+ * within the body's functions. */
+void uploader_resume(struct upload *upload);
 
 /* Bytes of the file handed to libcurl so far. */
 uint64_t upload_bytes_sent(const struct upload *upload);

@@ -82,10 +82,55 @@ unsigned char attempt_byte(uint64_t at)
     return (unsigned char)(at * 131 + at / 251 + 7);
 }
 
+static void on_halt_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static void end_halt(struct attempt *attempt)
+{
+    if (attempt->halt != NULL)
+        uv_close((uv_handle_t *)attempt->halt, on_halt_closed);
+    attempt->halt = NULL;
+    attempt->halted = false;
+}
+
+void attempt_go_on(struct attempt *attempt)
+{
+    end_halt(attempt);
+    uploader_resume(attempt->upload);
+}
+
+static void on_halt_over(uv_timer_t *timer)
+{
+    attempt_go_on(timer->data);
+}
+
+/* Every other time it has no bytes yet. */
+static bool halts(struct attempt *attempt)
+{
+    if (!attempt->halting || attempt->halts++ % 2 != 0)
+        return false;
+    attempt->halted = true;
+    if (attempt->halt_ms >= 0) {
+        attempt->halt = calloc(1, sizeof(*attempt->halt));
+        assert_non_null(attempt->halt);
+        uv_timer_init(&attempt->rig->loop, attempt->halt);
+        attempt->halt->data = attempt;
+        uv_timer_start(attempt->halt, on_halt_over, (uint64_t)attempt->halt_ms, 0);
+    }
+    return true;
+}
+
 static ssize_t on_read(void *ctx, void *buffer, size_t n)
 {
     struct attempt *attempt = ctx;
     assert_int_equal(attempt->closes, 0);
+    assert_false(attempt->halted);
+    if (halts(attempt))
+        return UPLOADER_NOT_YET;
+    if (attempt->most > 0 && n > attempt->most)
+        n = attempt->most;
     if (attempt->fail_at > 0 && attempt->read + n > attempt->fail_at)
         return -EIO;
     uint64_t size = attempt->short_at > 0 ? attempt->short_at : attempt->size;
@@ -112,6 +157,7 @@ static void on_close(void *ctx)
 {
     struct attempt *attempt = ctx;
     attempt->closes++;
+    end_halt(attempt);
 }
 
 static void on_done(void *ctx, const struct upload_answer *answer)

@@ -36,6 +36,12 @@ struct attempt {
     uint64_t fail_at;  /* read fails once so much was read; 0: never */
     uint64_t short_at; /* the file has only so much; 0: all */
     uint64_t abort_at; /* uploader_abort from inside read; 0: never */
+    size_t most;       /* bytes of one read; 0: all that are asked for */
+    bool halting;      /* every other read says: not yet */
+    bool halted;       /* it has said so */
+    int64_t halt_ms;   /* until it goes on; -1: only by attempt_go_on */
+    uv_timer_t *halt;  /* NULL: not waiting */
+    unsigned halts;
     int verify_result;
     int verified, closes, ends;
     uint64_t read_at_verify;
@@ -58,6 +64,9 @@ void rig_close_uploader(struct rig *rig);
 void rig_finish(struct rig *rig); /* then counts may be read */
 void rig_free(struct rig *rig);
 void rig_turn(struct rig *rig); /* one turn of the loop; fails the test after a long time */
+
+/* The body of a halted attempt has bytes again. */
+void attempt_go_on(struct attempt *attempt);
 
 void attempt_init(struct attempt *attempt, struct rig *rig, uint64_t size);
 int attempt_start(struct attempt *attempt);
