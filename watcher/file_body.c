@@ -33,18 +33,21 @@ static int compare(const struct file_body *body, bool opening)
     if (!opening) {
         identity.ctime_ns = body->identity.ctime_ns;
     }
-    return file_identity_equal(&identity, &body->identity) ? 0 : -ESTALE;
+    return file_identity_equal_elsewhere(&identity, &body->identity) ? 0 : -ESTALE;
 }
 
 /* A descriptor, or negative errno: no file of ours is -ESTALE. */
-static int open_below(const char *root, const char *path)
+static int open_below(const char *root, const char *path, struct root_identity *found)
 {
     struct stat st;
     int folder = beneath_root(root);
     if (folder < 0) {
         return folder;
     }
-    int fd = beneath_open_file(folder, path, &st);
+    int fd = root_identity_of(folder, found);
+    if (fd == 0) {
+        fd = beneath_open_file(folder, path, &st);
+    }
     close(folder);
     if (fd == -EINVAL || fd == -ELOOP || fd == -EXDEV) {
         return -ESTALE;
@@ -53,15 +56,16 @@ static int open_below(const char *root, const char *path)
 }
 
 int file_body_open(const char *root, const char *path, const struct file_identity *identity,
-                   const uint8_t sha256[32], struct file_body **out)
+                   const uint8_t sha256[32], struct root_identity *found, struct file_body **out)
 {
+    *found = (struct root_identity){0};
     struct file_body *body = calloc(1, sizeof *body);
     if (!body) {
         return -ENOMEM;
     }
     body->identity = *identity;
     memcpy(body->sha256, sha256, sizeof body->sha256);
-    body->fd = open_below(root, path);
+    body->fd = open_below(root, path, found);
     int error = body->fd < 0 ? body->fd : compare(body, true);
     if (!error) {
         body->digest = digest_new();

@@ -3,7 +3,7 @@
  * and the end is given out only once the digest agrees with the fingerprint. A write through a
  * mapping changes no time stamp (measured), so only the bytes themselves prove what was sent.
  *
- * Thread: any one thread at a time; reads block (page cache).
+ * Thread: any one thread at a time; everything blocks, closing too: for a pool thread.
  */
 #ifndef CHORUS_WATCHER_FILE_BODY_H
 #define CHORUS_WATCHER_FILE_BODY_H
@@ -16,10 +16,11 @@
 
 struct file_body;
 
-/* Opens `path` below `root` (no symlink below root is followed) if it still has this identity.
- * 0, -ESTALE (another file stands there), or negative errno (-ENOENT: gone). */
+/* Opens `path` below `root` (no symlink below root is followed) if it still has this identity; the
+ * device's number may have changed since (a boot, a mount). 0, -ESTALE (another file stands there),
+ * or negative errno (-ENOENT: gone). *found gets the folder it was looked for in, zeros: none. */
 int file_body_open(const char *root, const char *path, const struct file_identity *identity,
-                   const uint8_t sha256[32], struct file_body **out);
+                   const uint8_t sha256[32], struct root_identity *found, struct file_body **out);
 
 /* The next bytes, at most n: how many, 0 at the end, or negative errno; -ESTALE when the file
  * turned out shorter, or has grown or changed since. */

@@ -46,6 +46,10 @@ void fingerprint_free(struct fingerprint *f)
 
 static void end(struct fingerprint *f, enum watch_fingerprint_result result, int error)
 {
+    if (f->fd >= 0) {
+        close(f->fd);
+        f->fd = -1;
+    }
     f->done = true;
     f->answer.result = result;
     f->answer.error = error;

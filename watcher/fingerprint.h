@@ -12,7 +12,8 @@
 enum { FINGERPRINT_BLOCK = 512 * 1024 }; /* bytes a read */
 
 struct fingerprint {
-    uint64_t id; /* of the candidate; the caller's */
+    uint64_t id;              /* of the candidate; the caller's */
+    struct fingerprint *next; /* in the litter */
     bool done;
     struct watch_fingerprint answer; /* once done; its path is the fingerprint's */
     /* fingerprint.c's own */
@@ -24,6 +25,7 @@ struct fingerprint {
 
 /* Begins nothing yet. NULL when memory is short. */
 struct fingerprint *fingerprint_new(const char *path, const struct file_identity *identity);
+/* One that is not done has its file open: closing may block. */
 void fingerprint_free(struct fingerprint *fingerprint);
 
 /* Whether anything of it was read. */

@@ -38,7 +38,7 @@ void hashing_cancel(struct watch *w, struct candidate *c)
 {
     leave_queue(w, c);
     if (w->fingerprint && w->fingerprint->id == c->id) {
-        fingerprint_free(w->fingerprint);
+        job_throw_away_fingerprint(w, w->fingerprint);
         w->fingerprint = NULL;
     }
     intake_phase(w, c, PHASE_SETTLING);
@@ -106,7 +106,7 @@ void hashing_result(struct watch *w, struct fingerprint *f)
         return;
     }
     if (!wanted || !f->done) { /* one that has not begun still stands in the queue */
-        fingerprint_free(f);
+        job_throw_away_fingerprint(w, f);
         return;
     }
     end(w, c, &f->answer);

@@ -1,6 +1,18 @@
 #include "watcher/identity.h"
 
+#include <errno.h>
 #include <sys/stat.h>
+
+int root_identity_of(int fd, struct root_identity *identity)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        return -errno;
+    }
+    identity->dev = (uint64_t)st.st_dev;
+    identity->ino = (uint64_t)st.st_ino;
+    return 0;
+}
 
 /* A file system may hold a year that nanoseconds cannot: such a stamp saturates. */
 static int64_t nanoseconds(const struct timespec *ts)
@@ -24,6 +36,11 @@ void file_identity_of(const struct stat *st, struct file_identity *identity)
 
 bool file_identity_equal(const struct file_identity *a, const struct file_identity *b)
 {
-    return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
-           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+    return a->dev == b->dev && file_identity_equal_elsewhere(a, b);
+}
+
+bool file_identity_equal_elsewhere(const struct file_identity *a, const struct file_identity *b)
+{
+    return a->ino == b->ino && a->size == b->size && a->mtime_ns == b->mtime_ns &&
+           a->ctime_ns == b->ctime_ns;
 }

@@ -156,10 +156,59 @@ static void fingerprint_all(int root, struct job *job)
     }
 }
 
+void job_throw_away_scan(struct watch *w, struct scan *scan)
+{
+    if (scan && scan->dir) {
+        scan->next = w->litter.scans;
+        w->litter.scans = scan;
+    } else {
+        scan_free(scan);
+    }
+}
+
+void job_throw_away_fingerprint(struct watch *w, struct fingerprint *f)
+{
+    if (f && f->fd >= 0) {
+        f->next = w->litter.fingerprints;
+        w->litter.fingerprints = f;
+    } else {
+        fingerprint_free(f);
+    }
+}
+
+static void clear(struct litter *litter)
+{
+    for (struct scan *scan; (scan = litter->scans);) {
+        litter->scans = scan->next;
+        scan_free(scan);
+    }
+    for (struct fingerprint *f; (f = litter->fingerprints);) {
+        litter->fingerprints = f->next;
+        fingerprint_free(f);
+    }
+}
+
+/* What a job that was never begun has not cleared. */
+static void take_litter_back(struct watch *w, struct litter *litter)
+{
+    for (struct scan *scan; (scan = litter->scans);) {
+        litter->scans = scan->next;
+        job_throw_away_scan(w, scan);
+    }
+    for (struct fingerprint *f; (f = litter->fingerprints);) {
+        litter->fingerprints = f->next;
+        job_throw_away_fingerprint(w, f);
+    }
+}
+
 static void run(uv_work_t *request)
 {
     struct watch *w = request->data;
     struct job *job = &w->job; /* the one part of the watch that is ours here */
+    clear(&job->litter);
+    if (job->kind == JOB_NONE) {
+        return;
+    }
     int root = job->kind == JOB_ROOT ? job_open_root(job->options->options.path, &job->root)
                                      : open_known(job);
     job->root_error = root < 0 ? root : 0;
@@ -190,17 +239,17 @@ static bool is_transient(int error)
     return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EINTR;
 }
 
-static void discard(struct job *job)
+static void discard(struct watch *w, struct job *job)
 {
     for (size_t i = 0; i < job->item_count; i++) {
         free(job->items[i].path);
     }
     job->item_count = 0;
     scan_slice_clear(&job->slice);
-    scan_free(job->scan);
+    job_throw_away_scan(w, job->scan);
     job->scan = NULL;
     while (job->fingerprint_count > 0) {
-        fingerprint_free(job->fingerprints[--job->fingerprint_count]);
+        job_throw_away_fingerprint(w, job->fingerprints[--job->fingerprint_count]);
     }
     free(job->buffer);
     job->buffer = NULL;
@@ -302,6 +351,7 @@ static void after(uv_work_t *request, int status)
     struct watch *w = request->data;
     struct job *job = &w->job;
     bool current = job->epoch == w->epoch && status == 0;
+    take_litter_back(w, &job->litter);
     /* busy until the end: a callback may call us, and no new job may begin over this one */
     shared_options_drop(job->options);
     if (job->inotify >= 0) {
@@ -317,7 +367,7 @@ static void after(uv_work_t *request, int status)
             deliver(w, job);
         }
     }
-    discard(job);
+    discard(w, job);
     w->busy = false;
     watch_continue(w);
 }
@@ -388,14 +438,19 @@ void job_start(struct watch *w, enum job_kind kind)
     job->root = w->root;
     job->root_error = 0;
     job->inotify = -1;
+    job->litter = w->litter;
+    w->litter = (struct litter){0};
     job->wall_ns = watch_now().wall_ns;
     if (!load(w, job)) {
+        w->litter = job->litter;
         w->pause_ns = watch_now().steady_ns + 1000 * MS_NS;
         return;
     }
     job->options = shared_options_hold(w->options);
     job->request.data = w;
     w->busy = true;
-    uv_timer_start(&w->patience, watch_on_patience, (uint64_t)w->patience_ms, 0);
+    if (!w->closing) {
+        uv_timer_start(&w->patience, watch_on_patience, (uint64_t)w->patience_ms, 0);
+    }
     uv_queue_work(w->loop, &job->request, run, after); /* fails on a NULL callback only */
 }

@@ -65,13 +65,13 @@ static int open_private(struct work *work)
 
 /* --- what stands there --- */
 
-/* ctime aside: our own rename moved it. */
+/* ctime aside: our own rename moved it. The device's number a mount may have given anew. */
 static bool is_same_file(const struct retirement *what, const struct stat *st)
 {
     struct file_identity identity;
     file_identity_of(st, &identity);
     identity.ctime_ns = what->identity.ctime_ns;
-    return S_ISREG(st->st_mode) && file_identity_equal(&identity, &what->identity);
+    return S_ISREG(st->st_mode) && file_identity_equal_elsewhere(&identity, &what->identity);
 }
 
 static bool has_writer(int fd)

@@ -38,6 +38,7 @@ struct scan_slice {
 };
 
 struct scan {
+    struct scan *next; /* in the litter */
     /* results so far */
     size_t unreadable; /* directories */
     char *first_unreadable;
@@ -60,6 +61,7 @@ struct scan {
 
 /* A scan of `folder` ("" is the watched folder) and what is below. NULL when memory is short. */
 struct scan *scan_new(const char *folder);
+/* Amid a scan a directory is open: closing may block. */
 void scan_free(struct scan *scan);
 
 /* The next slice: at most SCAN_ENTRIES names, SCAN_FOLDERS directories or about 50 ms. `inotify` is

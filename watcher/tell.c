@@ -167,6 +167,7 @@ void tell_state(struct watch *w)
     w->told_online = online;
     w->told_events = events;
     memcpy(w->reason, reason, sizeof reason);
-    struct watch_state state = {.online = online, .events = events, .reason = reason};
+    struct watch_state state = {
+        .online = online, .events = events, .reason = reason, .root = {w->root.dev, w->root.ino}};
     w->callbacks.state_changed(w->ctx, &state);
 }

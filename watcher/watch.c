@@ -223,9 +223,9 @@ static void free_work(struct watch *w)
     memset(w->phases, 0, sizeof w->phases);
     w->backlog = w->standing = 0;
     w->hash_first = w->hash_last = NULL;
-    fingerprint_free(w->fingerprint);
-    scan_free(w->scan);
-    scan_free(w->subtree);
+    job_throw_away_fingerprint(w, w->fingerprint);
+    job_throw_away_scan(w, w->scan);
+    job_throw_away_scan(w, w->subtree);
     w->fingerprint = NULL;
     w->scan = w->subtree = NULL;
     w->in_subtree = false;
@@ -321,7 +321,7 @@ int watch_new(struct uv_loop_s *loop, const struct watch_options *options,
     w->loop = loop;
     w->callbacks = *callbacks;
     w->ctx = ctx;
-    w->patience_ms = PATIENCE_MS;
+    w->patience_ms = options->patience_ms > 0 ? options->patience_ms : PATIENCE_MS;
     table_init(&w->table);
     uv_timer_init(loop, &w->timer);
     uv_timer_init(loop, &w->patience);
@@ -481,9 +481,13 @@ static void free_when_over(struct watch *w)
     if (w->handles > 0 || w->busy) {
         return;
     }
+    free_work(w);
+    if (w->litter.scans || w->litter.fingerprints) {
+        job_start(w, JOB_NONE);
+        return;
+    }
     void (*closed)(void *) = w->closed;
     void *ctx = w->closed_ctx;
-    free_work(w);
     notes_clear(&w->changed);
     shared_options_drop(w->options);
     free(w->unreadable_folder);

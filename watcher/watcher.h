@@ -50,6 +50,8 @@ struct watch_options {
     bool events;           /* false: never use inotify (a single look, or a test) */
     /* Test builds only: after so many events drop the rest and report an overflow; 0: never. */
     uint64_t drop_events_after;
+    /* Test builds only: how long a job may take before the folder counts as hanging; 0: 30 s. */
+    int64_t patience_ms;
 };
 
 /* One file as a scan saw it. The callback sets `known` on those that need no further work: the same
@@ -101,6 +103,7 @@ struct watch_state {
     bool events; /* false: polling (scans alone) */
     const char
         *reason; /* in words: why offline, why polling, what cannot be read; "" if all is well */
+    struct root_identity root; /* while it is online */
 };
 
 struct watch_scan {

@@ -56,6 +56,13 @@ struct probe_item {
     struct probe probe;
 };
 
+/* Work that is no longer wanted, with files open in it: to close one may hang as well, so the next
+ * job does it. */
+struct litter {
+    struct scan *scans;
+    struct fingerprint *fingerprints;
+};
+
 /* The one job on the pool. While `busy` the pool owns all but the request. */
 struct job {
     uv_work_t request;
@@ -73,6 +80,7 @@ struct job {
     struct fingerprint *fingerprints[BATCH];
     size_t fingerprint_count;
     unsigned char *buffer; /* for them all */
+    struct litter litter;
 };
 
 /* A path to answer for or to enter, in order. */
@@ -105,6 +113,7 @@ struct watch {
     int64_t pause_ns; /* descriptors or memory are short: nothing before */
 
     struct job job;
+    struct litter litter;
     bool busy, hung;
     int64_t patience_ms;
     enum job_kind last_kind, last_bulk;
@@ -162,6 +171,9 @@ struct note *notes_take(struct notes *notes); /* the caller frees; NULL: none */
 /* jobs.c */
 /* Hands the job to the pool; its results come back to intake.c and hashing.c. */
 void job_start(struct watch *watch, enum job_kind kind);
+/* Frees it, on the pool if that may block. NULL: nothing. */
+void job_throw_away_scan(struct watch *watch, struct scan *scan);
+void job_throw_away_fingerprint(struct watch *watch, struct fingerprint *fingerprint);
 /* The pool's part of JOB_ROOT, also for watch_look_once. A descriptor or negative errno. */
 int job_open_root(const char *path, struct root *root);
 

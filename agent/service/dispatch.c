@@ -2,8 +2,8 @@
  * Dispatch: carries out what the plan wants, each effect after the commit of what came before it,
  * and tells the plan how it ended.
  *
- * A transfer lives from EFFECT_SEND until its PLAN_ENDED or PLAN_NOT_SENT. The body is opened
- * before the intent is recorded, so that a file that has left costs no attempt.
+ * A transfer lives from EFFECT_SEND until its PLAN_ENDED or PLAN_NOT_SENT. The body is opened (on
+ * the pool) before the intent is recorded, so that a file that has left costs no attempt.
  */
 #include <assert.h>
 #include <errno.h>
@@ -11,16 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
 #include "agent/base/mutant.h"
 #include "agent/base/when.h"
 #include "agent/plan/endings.h"
+#include "agent/service/body.h"
+#include "agent/service/file_work.h"
 #include "agent/service/internal.h"
 #include "agent/service/token.h"
-#include "watcher/file_body.h"
 
 enum {
     READBACK_FIRST_MS = 60000,
@@ -41,14 +41,18 @@ struct transfer {
     struct transfer *next;
     int64_t recording;
     struct ledger_job job;
-    struct plan_item item;  /* as it was sent */
-    struct file_body *body; /* NULL until it is opened */
-    struct upload *upload;  /* NULL until it is sent */
+    struct plan_item item; /* as it was sent */
+    struct body *body;     /* NULL before it is opened and after it is closed */
+    struct file_identity opened_as;
+    char *opened_at;            /* path */
+    struct root_identity found; /* the folder it was looked for in */
+    struct upload *upload;      /* NULL until it is sent */
+    bool wanted;                /* it is to be sent, as far as the ledger says */
     bool intended;
     bool waits; /* something that decides may still come */
     bool look_again;
     bool request_left;
-    int body_error; /* what the file answered while it was being sent: negative errno */
+    int body_error; /* what the file answered when it was opened or sent: negative errno */
 };
 
 static void link_transfer(struct transfer *transfer)
@@ -70,7 +74,8 @@ static void free_transfer(void *ctx)
         transfer->service->transfer_count--;
     }
     if (transfer->body != NULL)
-        file_body_close(transfer->body);
+        body_close(transfer->body);
+    free(transfer->opened_at);
     ledger_job_clear(&transfer->job);
     free(transfer);
 }
@@ -85,19 +90,6 @@ static const char *relative_path(const struct ledger_job *job)
     return job->path + job->root_length + (job->root_length > 1 ? 1 : 0);
 }
 
-static int open_body(struct transfer *transfer)
-{
-    struct ledger_job *job = &transfer->job;
-    if (transfer->body != NULL)
-        return 0;
-    folder_refresh_device(job->path, &job->identity);
-    char *root = mem_bytes_string(job->path, job->root_length > 0 ? job->root_length : 1);
-    int error =
-        file_body_open(root, relative_path(job), &job->identity, job->sha256, &transfer->body);
-    free(root);
-    return error;
-}
-
 static void put_off(struct ledger *ledger, int64_t recording, int64_t delay_ms, const char *reason)
 {
     struct ledger_job job;
@@ -110,32 +102,43 @@ static void put_off(struct ledger *ledger, int64_t recording, int64_t delay_ms, 
     ledger_job_clear(&job);
 }
 
+/* The watched folder that it lies in; NULL: a bulk run took it from elsewhere. */
+static const struct folder *folder_around(const struct transfer *transfer)
+{
+    const struct folder *folder = folder_of(transfer);
+    const struct ledger_job *job = &transfer->job;
+    bool ours = folder != NULL && strlen(folder->root) == job->root_length &&
+                strncmp(folder->root, job->path, job->root_length) == 0;
+    return ours ? folder : NULL;
+}
+
 /* Only where its folder is there does the absence of a file mean anything. */
 static bool root_is_there(const struct transfer *transfer)
 {
-    struct stat st;
-    const struct folder *folder = folder_of(transfer);
-    if (folder != NULL)
-        return folder_is_there(folder);
-    char *root = mem_bytes_string(transfer->job.path, transfer->job.root_length);
-    bool there = stat(root, &st) == 0 && S_ISDIR(st.st_mode);
-    free(root);
-    return there;
+    const struct folder *folder = folder_around(transfer);
+    return folder != NULL ? folder_is(folder, &transfer->found) : transfer->found.ino != 0;
+}
+
+static void put_off_offline(const struct transfer *transfer, struct ledger *ledger)
+{
+    put_off(ledger, transfer->recording, OFFLINE_AGAIN_MS, LEDGER_OFFLINE);
+    ledger_try_other_path(ledger, transfer->recording);
 }
 
 /* The file could not be opened: what that means for the recording. */
-static void body_failed(struct transfer *transfer, struct ledger *ledger, int error)
+static void body_failed(struct transfer *transfer, struct ledger *ledger)
 {
     char reason[PLAN_REASON];
-    switch (error) {
+    switch (transfer->body_error) {
     case -ENOENT:
     case -ENOTDIR:
-        if (root_is_there(transfer)) {
+        if (root_is_there(transfer))
             ledger_absent(ledger, transfer->job.path, when_now_ms());
-            break;
-        }
-        put_off(ledger, transfer->recording, OFFLINE_AGAIN_MS, LEDGER_OFFLINE);
-        ledger_try_other_path(ledger, transfer->recording);
+        else
+            put_off_offline(transfer, ledger);
+        break;
+    case -ETIMEDOUT:
+        put_off_offline(transfer, ledger);
         break;
     case -ESTALE:
         ledger_source_changed(ledger, transfer->recording, false,
@@ -143,7 +146,8 @@ static void body_failed(struct transfer *transfer, struct ledger *ledger, int er
         transfer->look_again = true;
         break;
     default:
-        snprintf(reason, sizeof reason, "the file cannot be read: %s", strerror(-error));
+        snprintf(reason, sizeof reason, "the file cannot be read: %s",
+                 strerror(-transfer->body_error));
         put_off(ledger, transfer->recording, UNREADABLE_AGAIN_MS, reason);
     }
 }
@@ -188,10 +192,19 @@ static bool hold_without_form(struct ledger *ledger, const struct ledger_job *jo
     return true;
 }
 
+/* What was opened is what the ledger names now; else it is opened anew. */
+static bool is_what_was_opened(const struct transfer *transfer)
+{
+    const struct ledger_job *job = &transfer->job;
+    return transfer->opened_at != NULL && strcmp(job->path, transfer->opened_at) == 0 &&
+           file_identity_equal_elsewhere(&job->identity, &transfer->opened_as);
+}
+
 static void apply_send(void *ctx, struct ledger *ledger)
 {
     struct transfer *transfer = ctx;
-    transfer->intended = transfer->look_again = transfer->waits = false;
+    transfer->intended = transfer->wanted = false;
+    transfer->look_again = transfer->waits = false;
     ledger_job_clear(&transfer->job);
     if (ledger_job(ledger, transfer->recording, &transfer->job) != 0 ||
         !is_to_be_sent(&transfer->job))
@@ -201,9 +214,12 @@ static void apply_send(void *ctx, struct ledger *ledger)
         hold_without_form(ledger, &transfer->job) ||
         ledger_block(ledger, transfer->recording, when_now_ms()))
         return;
-    int error = open_body(transfer);
-    if (error != 0) {
-        body_failed(transfer, ledger, error);
+    if (!is_what_was_opened(transfer)) {
+        transfer->wanted = true;
+        return;
+    }
+    if (transfer->body_error != 0) {
+        body_failed(transfer, ledger);
         return;
     }
     ledger_intend(ledger, transfer->recording, when_now_ms());
@@ -239,9 +255,14 @@ static void apply_changed(void *ctx, struct ledger *ledger)
     struct transfer *transfer = ctx;
     if (is_unreadable(transfer)) {
         struct plan_move move = {0};
-        ending_again(&transfer->item, when_now_ms() + UNREADABLE_AGAIN_MS, &move);
-        snprintf(move.reason, sizeof move.reason, "the file cannot be read: %s",
-                 strerror(-transfer->body_error));
+        bool offline = transfer->body_error == -ETIMEDOUT;
+        ending_again(&transfer->item,
+                     when_now_ms() + (offline ? OFFLINE_AGAIN_MS : UNREADABLE_AGAIN_MS), &move);
+        if (offline)
+            snprintf(move.reason, sizeof move.reason, LEDGER_OFFLINE);
+        else
+            snprintf(move.reason, sizeof move.reason, "the file cannot be read: %s",
+                     strerror(-transfer->body_error));
         ledger_move(ledger, transfer->recording, &move, when_now_ms());
         return;
     }
@@ -295,28 +316,26 @@ static void on_upload_done(void *ctx, const struct upload_answer *answer)
     service_plan(service, &event);
 }
 
-static ssize_t body_read(void *ctx, void *buffer, size_t n)
+static ssize_t source_read(void *ctx, void *buffer, size_t n)
 {
     struct transfer *transfer = ctx;
-    ssize_t got = file_body_read(transfer->body, buffer, n);
-    if (got < 0)
+    ssize_t got = body_read(transfer->body, buffer, n);
+    if (got < 0 && got != UPLOADER_NOT_YET)
         transfer->body_error = (int)got;
     return got;
 }
 
-static int body_verify(void *ctx)
+/* The body hands out its last bytes only once they are proven. */
+static int source_verify(void *ctx)
 {
-    struct transfer *transfer = ctx;
-    int error = file_body_verify(transfer->body);
-    if (error < 0)
-        transfer->body_error = error;
-    return error;
+    (void)ctx;
+    return 0;
 }
 
-static void body_close(void *ctx)
+static void source_close(void *ctx)
 {
     struct transfer *transfer = ctx;
-    file_body_close(transfer->body);
+    body_close(transfer->body);
     transfer->body = NULL;
 }
 
@@ -333,12 +352,17 @@ static void could_not_start(struct transfer *transfer, int error)
     service_plan(service, &event);
 }
 
+static void open_body(struct transfer *transfer);
+
 static void send_done(void *ctx)
 {
     struct transfer *transfer = ctx;
     const struct ledger_job *job = &transfer->job;
     if (!transfer->intended) {
-        tell_not_sent(transfer);
+        if (transfer->wanted && !transfer->service->stopping)
+            open_body(transfer);
+        else
+            tell_not_sent(transfer);
         return;
     }
     /* every POST of a recording that has a key carries it */
@@ -352,7 +376,7 @@ static void send_done(void *ctx)
         .crm_account_id = job->crm_account_id,
         .crm_opportunity_id = job->crm_opportunity_id,
         .file_name = file_name,
-        .body = {job->identity.size, body_read, body_verify, body_close, transfer},
+        .body = {job->identity.size, source_read, source_verify, source_close, transfer},
     };
     /* the uploader closes the body, also when it cannot begin */
     int error = uploader_send(transfer->service->uploader, &what, on_upload_done, transfer,
@@ -364,14 +388,70 @@ static void send_done(void *ctx)
         uploader_abort(transfer->upload);
 }
 
+static void look_and_send(struct transfer *transfer)
+{
+    journal_add(transfer->service->journal,
+                &(struct journal_step){apply_send, send_done, free_transfer, transfer});
+}
+
+static void on_opened(void *ctx, int error, const struct root_identity *root)
+{
+    struct transfer *transfer = ctx;
+    transfer->body_error = error;
+    transfer->found = *root;
+    if (transfer->service->stopping) {
+        tell_not_sent(transfer);
+        return;
+    }
+    if (error != 0) {
+        body_close(transfer->body);
+        transfer->body = NULL;
+    }
+    look_and_send(transfer);
+}
+
+static void on_more(void *ctx)
+{
+    struct transfer *transfer = ctx;
+    if (transfer->upload != NULL)
+        uploader_resume(transfer->upload);
+}
+
+/* A folder that is known to be offline is not even asked. */
+static bool is_offline(const struct transfer *transfer)
+{
+    const struct folder *folder = folder_around(transfer);
+    return file_work_hangs(transfer->service, transfer->job.watch) ||
+           (folder != NULL && folder->told && !folder->online);
+}
+
+static void open_body(struct transfer *transfer)
+{
+    const struct ledger_job *job = &transfer->job;
+    const struct body_hooks hooks = {on_opened, on_more, transfer};
+    if (transfer->body != NULL)
+        body_close(transfer->body);
+    transfer->body = NULL;
+    mem_replace(&transfer->opened_at, mem_string(job->path));
+    transfer->opened_as = job->identity;
+    if (is_offline(transfer)) {
+        transfer->body_error = -ETIMEDOUT;
+        look_and_send(transfer);
+        return;
+    }
+    char *root = mem_bytes_string(job->path, job->root_length > 0 ? job->root_length : 1);
+    transfer->body = body_open(transfer->service, job->watch, root, relative_path(job),
+                               &job->identity, job->sha256, &hooks);
+    free(root);
+}
+
 static void begin_send(struct service *service, int64_t recording)
 {
     struct transfer *transfer = mem_zalloc(sizeof *transfer);
     transfer->service = service;
     transfer->recording = recording;
     link_transfer(transfer);
-    journal_add(service->journal,
-                &(struct journal_step){apply_send, send_done, free_transfer, transfer});
+    look_and_send(transfer);
 }
 
 /* --- moves --- */
@@ -462,7 +542,8 @@ static void begin_move(struct service *service, const struct plan_effect *effect
 struct fetching {
     struct service *service;
     enum plan_lane lane;
-    size_t wanted, count;
+    size_t wanted, room, count;
+    bool more;
     struct plan_item *items;
     int64_t next_due_ms;
 };
@@ -474,13 +555,32 @@ static void free_fetching(void *ctx)
     free(fetching);
 }
 
+static bool is_under_way(const struct service *service, int64_t recording)
+{
+    const struct transfer *transfer = service->transfers;
+    while (transfer != NULL && transfer->recording != recording)
+        transfer = transfer->next;
+    return transfer != NULL;
+}
+
+/* Those whose files are just being opened are still queued in the ledger: as many more are read,
+ * and they are left out. */
 static void apply_fetch(void *ctx, struct ledger *ledger)
 {
     struct fetching *fetching = ctx;
-    ledger_expect_waits(ledger, service_longest_wait(fetching->service->config));
-    fetching->count =
-        ledger_fetch(ledger, fetching->lane, fetching->service->config->upload.order, when_now_ms(),
-                     fetching->items, fetching->wanted, &fetching->next_due_ms);
+    struct service *service = fetching->service;
+    size_t most = fetching->wanted + service->transfer_count;
+    if (most > fetching->room)
+        most = fetching->room;
+    ledger_expect_waits(ledger, service_longest_wait(service->config));
+    size_t count = ledger_fetch(ledger, fetching->lane, service->config->upload.order,
+                                when_now_ms(), fetching->items, most, &fetching->next_due_ms);
+    fetching->more = count == most;
+    fetching->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_under_way(service, fetching->items[i].recording))
+            fetching->items[fetching->count++] = fetching->items[i];
+    }
 }
 
 static void fetch_done(void *ctx)
@@ -490,7 +590,7 @@ static void fetch_done(void *ctx)
     event.fetched.lane = fetching->lane;
     event.fetched.items = fetching->items;
     event.fetched.count = fetching->count;
-    event.fetched.more = fetching->count == fetching->wanted;
+    event.fetched.more = fetching->more;
     event.fetched.next_due_ms = fetching->next_due_ms;
     service_plan(fetching->service, &event);
     free_fetching(fetching);
@@ -502,7 +602,8 @@ static void begin_fetch(struct service *service, const struct plan_effect *effec
     fetching->service = service;
     fetching->lane = effect->lane;
     fetching->wanted = effect->count < FETCH_ROOM ? effect->count : FETCH_ROOM;
-    fetching->items = mem_array(fetching->wanted, sizeof *fetching->items);
+    fetching->room = fetching->wanted + PLAN_MOST_TRANSFERS;
+    fetching->items = mem_array(fetching->room, sizeof *fetching->items);
     journal_add(service->journal,
                 &(struct journal_step){apply_fetch, fetch_done, free_fetching, fetching});
 }

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
@@ -33,6 +32,7 @@ void folder_free_if_over(struct folder *folder)
     free(folder->watch_name);
     free(folder->root);
     free(folder->reason);
+    free(folder->said);
     free(folder->seen);
     free(folder);
     if (bulk != NULL)
@@ -62,8 +62,7 @@ void folder_step_over(struct folder *folder)
 static void apply_trust(void *ctx, struct ledger *ledger)
 {
     const struct folder *folder = ctx;
-    ledger_trust_root(ledger, folder->ledger_watch, (uint64_t)folder->root_dev,
-                      (uint64_t)folder->root_ino);
+    ledger_trust_root(ledger, folder->ledger_watch, folder->root_was.dev, folder->root_was.ino);
 }
 
 static void trust_done(void *ctx)
@@ -107,15 +106,11 @@ void folder_trust_root(struct folder *folder)
 
 /* Came online, perhaps on another file system than before: its files tell, once one of them is met.
  */
-static void meet_root(struct folder *folder)
+static void meet_root(struct folder *folder, const struct root_identity *root)
 {
-    struct stat st;
-    if (stat(folder->root, &st) != 0)
-        return;
-    bool same = st.st_dev == folder->root_dev && st.st_ino == folder->root_ino;
-    bool first = folder->root_ino == 0;
-    folder->root_dev = st.st_dev;
-    folder->root_ino = st.st_ino;
+    bool same = root->dev == folder->root_was.dev && root->ino == folder->root_was.ino;
+    bool first = folder->root_was.ino == 0;
+    folder->root_was = *root;
     folder->trusted = same || first;
     folder->trust_recorded = same;
     if (first)
@@ -128,24 +123,10 @@ static void meet_root(struct folder *folder)
                   NULL);
 }
 
-bool folder_is_there(const struct folder *folder)
+bool folder_is(const struct folder *folder, const struct root_identity *found)
 {
-    struct stat st;
-    return folder->online && folder->trusted && stat(folder->root, &st) == 0 &&
-           st.st_dev == folder->root_dev && st.st_ino == folder->root_ino;
-}
-
-void folder_refresh_device(const char *path, struct file_identity *identity)
-{
-    struct stat st;
-    struct file_identity there;
-    if (lstat(path, &st) != 0)
-        return;
-    file_identity_of(&st, &there);
-    uint64_t dev = there.dev;
-    there.dev = identity->dev;
-    if (file_identity_equal(&there, identity))
-        identity->dev = dev;
+    return folder->online && folder->trusted && found->dev == folder->root_was.dev &&
+           found->ino == folder->root_was.ino;
 }
 
 /* --- the first scan --- */
@@ -189,35 +170,63 @@ static void on_first_scan_judged(void *ctx)
 
 /* --- state --- */
 
+static void log_state(const struct folder *folder, bool was_online)
+{
+    if (!folder->online)
+        log_event(LOG_ERROR, "watch-offline", "watch", folder->watch_name, "path", folder->root,
+                  "reason", folder->reason, NULL);
+    else if (!was_online)
+        log_event(LOG_INFO, "watch-online", "watch", folder->watch_name, "path", folder->root,
+                  "mode", folder->events ? "events" : "polling", "reason",
+                  folder->reason[0] != '\0' ? folder->reason : NULL, NULL);
+    else if (folder->reason[0] != '\0')
+        log_trouble(LOG_WARNING, "watch", "reason", folder->reason, "watch", folder->watch_name,
+                    NULL);
+}
+
+static void give_reason(struct folder *folder)
+{
+    bool files_only = folder->hangs && folder->found;
+    mem_replace(&folder->reason, files_only
+                                     ? mem_printf("%s: a file in it does not answer", folder->root)
+                                     : mem_string(folder->said));
+}
+
 static void on_state_changed(void *ctx, const struct watch_state *state)
 {
     struct folder *folder = ctx;
-    bool was_online = folder->online;
-    folder->online = state->online;
+    bool was_online = folder->online, was_found = folder->found;
+    folder->told = true;
+    folder->found = state->online;
+    folder->online = folder->found && !folder->hangs;
     folder->events = state->events;
-    mem_replace(&folder->reason, mem_string(state->reason));
+    mem_replace(&folder->said, mem_string(state->reason));
+    give_reason(folder);
     service_moved(folder->service);
-    if (state->online && !was_online) {
-        meet_root(folder);
+    if (folder->found && !was_found)
+        meet_root(folder, &state->root);
+    if (folder->online && !was_online)
         folder_is_back(folder);
+    if (folder->bulk == NULL) {
+        log_state(folder, was_online);
+    } else if (!folder->found) {
+        log_event(LOG_ERROR, "unreadable", "path", folder->root, "reason", state->reason, NULL);
+        folder_close(folder);
     }
-    if (folder->bulk != NULL) {
-        if (!state->online) {
-            log_event(LOG_ERROR, "unreadable", "path", folder->root, "reason", state->reason, NULL);
-            folder_close(folder);
-        }
+}
+
+void folder_hangs(struct folder *folder, bool hangs)
+{
+    bool was_online = folder->online;
+    folder->hangs = hangs;
+    folder->online = folder->found && !hangs;
+    service_moved(folder->service);
+    give_reason(folder);
+    if (folder->closing || folder->online == was_online)
         return;
-    }
-    if (!state->online)
-        log_event(LOG_ERROR, "watch-offline", "watch", folder->watch_name, "path", folder->root,
-                  "reason", state->reason, NULL);
-    else if (!was_online)
-        log_event(LOG_INFO, "watch-online", "watch", folder->watch_name, "path", folder->root,
-                  "mode", state->events ? "events" : "polling", "reason",
-                  state->reason[0] != '\0' ? state->reason : NULL, NULL);
-    else if (state->reason[0] != '\0')
-        log_trouble(LOG_WARNING, "watch", "reason", state->reason, "watch", folder->watch_name,
-                    NULL);
+    log_state(folder, was_online);
+    if (folder->online)
+        folder_is_back(folder);
 }
 
 /* --- opening and closing --- */
@@ -228,7 +237,9 @@ static void options_of(const struct watch_config *watch, const char *root, bool 
     watch_options_of(watch, root, events, options);
 #ifdef CHORUS_MUTANTS
     const char *drop = getenv("CHORUS_DROP_EVENTS_AFTER");
+    const char *patience_ms = getenv("CHORUS_PATIENCE_MS");
     options->drop_events_after = drop != NULL ? strtoull(drop, NULL, 10) : 0;
+    options->patience_ms = patience_ms != NULL ? strtoll(patience_ms, NULL, 10) : 0;
 #endif
 }
 
@@ -281,8 +292,7 @@ static void opening_done(void *ctx)
     folder->first_scan = !opening->row.first_scan_done;
     folder->first_start_known = opening->was_recorded;
     folder->lost_ms = opening->row.lost_ms;
-    folder->root_dev = (dev_t)opening->row.root_dev;
-    folder->root_ino = (ino_t)opening->row.root_ino;
+    folder->root_was = (struct root_identity){opening->row.root_dev, opening->row.root_ino};
     if (!folder->closing && watch_start(folder->watch) != 0)
         log_event(LOG_ERROR, "watch-offline", "watch", folder->watch_name, "path", folder->root,
                   "reason", "it cannot be started", NULL);
@@ -297,6 +307,7 @@ static struct folder *folder_new(struct service *service, const struct watch_con
     folder->watch_name = mem_string(watch->name);
     folder->root = mem_string(root);
     folder->reason = mem_string("");
+    folder->said = mem_string("");
     if (watch_new(&service->loop, options, &callbacks, folder, &folder->watch) != 0) {
         log_event(LOG_ERROR, "watch-offline", "watch", watch->name, "path", root, "reason",
                   "out of memory, or too many open files", NULL);

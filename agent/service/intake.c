@@ -2,15 +2,15 @@
  * Intake: the watcher finds and fingerprints; here is decided, by the ledger and the watch's
  * settings, what each file becomes. Every change goes through the journal.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
+#include "agent/service/file_work.h"
 #include "agent/service/folder.h"
+#include "watcher/absence.h"
 
 enum { SWEEP = 256 };
 
@@ -394,74 +394,152 @@ void intake_fingerprinted(void *ctx, const struct watch_fingerprint *fingerprint
 
 /* --- absence --- */
 
-static bool is_absent(const char *path)
+/* Some paths of a folder that may have left: looked for on the pool, then told to the ledger. */
+struct absence {
+    struct file_work work; /* first: it comes back as this */
+    struct folder *folder;
+    char **paths; /* absolute */
+    bool *absent;
+    size_t count;
+    struct root_identity found;
+    int error;
+    bool sweeping; /* after a complete scan: what it did not meet, and is not there, has left */
+    bool more;     /* there are more of those, from `next` on */
+    int64_t after, next;
+};
+
+static void clear_paths(struct absence *absence)
 {
-    struct stat st;
-    return lstat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR);
+    while (absence->count > 0)
+        free(absence->paths[--absence->count]);
 }
 
-static void apply_gone(void *ctx, struct ledger *ledger)
+static void absence_over(void *ctx)
 {
-    struct intake *intake = ctx;
-    if (folder_is_there(intake->folder) && is_absent(intake->path))
-        ledger_absent(ledger, intake->path, when_now_ms());
+    struct absence *absence = ctx;
+    struct folder *folder = absence->folder;
+    clear_paths(absence);
+    free(absence->paths);
+    free(absence->absent);
+    free(absence);
+    folder_step_over(folder);
+}
+
+static void apply_sweep(void *ctx, struct ledger *ledger);
+static void look_for_them(void *ctx);
+
+static void absent_done(void *ctx)
+{
+    struct absence *absence = ctx;
+    struct folder *folder = absence->folder;
+    if (absence->more && !folder->closing) {
+        absence->after = absence->next;
+        journal_add(folder->service->journal,
+                    &(struct journal_step){apply_sweep, look_for_them, absence_over, absence});
+        return;
+    }
+    if (absence->sweeping && folder->seen != NULL)
+        memset(folder->seen, 0, folder->seen_room);
+    absence_over(absence);
+}
+
+static void apply_absent(void *ctx, struct ledger *ledger)
+{
+    const struct absence *absence = ctx;
+    for (size_t i = 0; i < absence->count; i++) {
+        if (absence->absent[i])
+            ledger_absent(ledger, absence->paths[i], when_now_ms());
+    }
+}
+
+/* Only in the right folder does absence mean anything. */
+static void absence_looked(struct file_work *work)
+{
+    struct absence *absence = (struct absence *)work;
+    struct folder *folder = absence->folder;
+    if (absence->error != 0 || folder->closing || !folder_is(folder, &absence->found)) {
+        absence_over(absence);
+        return;
+    }
+    journal_add(folder->service->journal,
+                &(struct journal_step){apply_absent, absent_done, absence_over, absence});
+}
+
+/* A bulk run may have taken it from elsewhere: "" for those. */
+static const char *below(const char *root, const char *path)
+{
+    size_t n = strcmp(root, "/") == 0 ? 0 : strlen(root);
+    return strncmp(path, root, n) == 0 && path[n] == '/' ? path + n + 1 : "";
+}
+
+static void absence_run(struct file_work *work)
+{
+    struct absence *absence = (struct absence *)work;
+    const char *root = absence->folder->root, *relative[SWEEP];
+    struct root_identity elsewhere;
+    for (size_t i = 0; i < absence->count; i++)
+        relative[i] = below(root, absence->paths[i]);
+    absence->error = absence_look(root, relative, absence->count, &absence->found, absence->absent);
+    for (size_t i = 0; absence->error == 0 && i < absence->count; i++) {
+        const char *path = absence->paths[i] + 1;
+        if (relative[i][0] == '\0')
+            absence->error = absence_look("/", &path, 1, &elsewhere, &absence->absent[i]);
+    }
+}
+
+static void absence_given_up(struct file_work *work)
+{
+    if (file_work_cancel(work))
+        absence_over(work);
+}
+
+static void look_for_them(void *ctx)
+{
+    struct absence *absence = ctx;
+    struct folder *folder = absence->folder;
+    if (absence->count == 0 || folder->closing || !folder->online || !folder->trusted) {
+        absent_done(absence);
+        return;
+    }
+    absence->work =
+        (struct file_work){.run = absence_run, .done = absence_looked, .give_up = absence_given_up};
+    file_work_add(folder->service, folder->ledger_watch, &absence->work);
+}
+
+static struct absence *absence_new(struct folder *folder, size_t most)
+{
+    struct absence *absence = mem_zalloc(sizeof *absence);
+    absence->paths = mem_array(most, sizeof(char *));
+    absence->absent = mem_array(most, sizeof(bool));
+    absence->folder = folder;
+    folder->steps++;
+    return absence;
 }
 
 void intake_gone(void *ctx, const char *path)
 {
     struct folder *folder = ctx;
-    struct file_identity none = {0};
-    struct intake *intake = intake_new(folder, path, &none);
+    struct absence *absence = absence_new(folder, 1);
+    absence->paths[absence->count++] = absolute(folder, path);
     service_moved(folder->service);
-    journal_add(folder->service->journal,
-                &(struct journal_step){apply_gone, intake_free, intake_free, intake});
+    look_for_them(absence);
 }
-
-/* After a complete scan: what it did not meet, and is not there, has left. */
-struct sweep {
-    struct folder *folder;
-    int64_t after, next;
-    size_t count;
-};
 
 static void apply_sweep(void *ctx, struct ledger *ledger)
 {
-    struct sweep *sweep = ctx;
+    struct absence *absence = ctx;
     struct ledger_pending_path paths[SWEEP];
-    sweep->count = 0;
-    if (!folder_is_there(sweep->folder))
-        return;
-    sweep->count =
-        ledger_pending_paths(ledger, sweep->folder->ledger_watch, sweep->after, paths, SWEEP);
-    for (size_t i = 0; i < sweep->count; i++) {
-        sweep->next = paths[i].recording;
-        if (!was_seen(sweep->folder, paths[i].id) && is_absent(paths[i].path))
-            ledger_absent(ledger, paths[i].path, when_now_ms());
-        free(paths[i].path);
+    clear_paths(absence);
+    size_t count =
+        ledger_pending_paths(ledger, absence->folder->ledger_watch, absence->after, paths, SWEEP);
+    absence->more = count == SWEEP;
+    for (size_t i = 0; i < count; i++) {
+        absence->next = paths[i].recording;
+        if (was_seen(absence->folder, paths[i].id))
+            free(paths[i].path);
+        else
+            absence->paths[absence->count++] = paths[i].path;
     }
-}
-
-static void sweep_over(void *ctx)
-{
-    struct sweep *sweep = ctx;
-    struct folder *folder = sweep->folder;
-    free(sweep);
-    folder_step_over(folder);
-}
-
-static void sweep_on(void *ctx)
-{
-    struct sweep *sweep = ctx;
-    struct folder *folder = sweep->folder;
-    if (sweep->count == SWEEP && !folder->closing) {
-        sweep->after = sweep->next;
-        journal_add(folder->service->journal,
-                    &(struct journal_step){apply_sweep, sweep_on, sweep_over, sweep});
-        return;
-    }
-    if (folder->seen != NULL)
-        memset(folder->seen, 0, folder->seen_room);
-    sweep_over(sweep);
 }
 
 void intake_scanned(void *ctx, const struct watch_scan *scan)
@@ -472,11 +550,10 @@ void intake_scanned(void *ctx, const struct watch_scan *scan)
     folder->passed_over = scan->passed_over;
     service_moved(folder->service);
     if (folder->bulk == NULL && scan->complete) {
-        struct sweep *sweep = mem_zalloc(sizeof *sweep);
-        sweep->folder = folder;
-        folder->steps++;
+        struct absence *absence = absence_new(folder, SWEEP);
+        absence->sweeping = true;
         journal_add(folder->service->journal,
-                    &(struct journal_step){apply_sweep, sweep_on, sweep_over, sweep});
+                    &(struct journal_step){apply_sweep, look_for_them, absence_over, absence});
     }
     folder_close_if_done(folder);
 }

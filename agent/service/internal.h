@@ -43,10 +43,12 @@ struct folder {
     bool first_scan;        /* what stands there has still to be judged for `since: start` */
     bool first_start_known; /* from before: judge by the last change, not by presence */
     struct bulk *bulk;      /* NULL: a watch */
-    bool online, events;
-    char *reason;
-    dev_t root_dev;
-    ino_t root_ino;
+    bool told;              /* its watcher has said whether it is online */
+    bool found;             /* what it said */
+    bool hangs;             /* ... but work on its files does not come back */
+    bool online, events;    /* found, and nothing hangs */
+    char *reason, *said; /* why it is not online, or less than it could be; as the watcher said */
+    struct root_identity root_was;
     /* Whether its root is the folder it was, so that absence means something: an empty mount point
      * is no empty folder. */
     bool trusted, trust_recorded;
@@ -94,6 +96,9 @@ struct service {
     struct quiet *quiet;         /* likewise */
     struct history *history;     /* likewise */
 
+    struct file_lane *file_lanes; /* see file_work.h */
+    uv_timer_t patience;
+
     uv_timer_t wake, status_timer, bulk_timer, end_timer;
     uv_signal_t on_term, on_int, on_hup;
     char *token; /* the one in force, to tell a change; NULL: none */
@@ -126,12 +131,11 @@ void folder_configure(struct folder *folder, const struct watch_config *watch);
 void folder_close(struct folder *folder);
 /* The watch of the configuration with this ledger id, or NULL. */
 struct folder *folder_of_ledger_watch(struct service *service, int64_t watch);
-/* Whether its root is there, and the same folder that was scanned: only then does absence of a file
- * mean anything. */
-bool folder_is_there(const struct folder *folder);
-/* The device number may have changed since (a boot): takes over the present one if nothing else
- * differs. */
-void folder_refresh_device(const char *path, struct file_identity *identity);
+/* Whether what was found at its root is the very folder that was scanned: only then does absence of
+ * a file mean anything. */
+bool folder_is(const struct folder *folder, const struct root_identity *found);
+/* Work on its files hangs, or has come back (see file_work.h). */
+void folder_hangs(struct folder *folder, bool hangs);
 
 /* --- resolve.c --- */
 

@@ -1,7 +1,8 @@
 /*
  * after_upload: each path of an uploaded content is moved or deleted as its own watch says, one
- * file at a time, on the pool. Durable first: that it begins (so that a crash begins again), then
- * the file, then that it is over.
+ * file at a time, on the pool; one that hangs is left to itself, and those of other watches go on.
+ * Durable first: that it begins (so that a crash begins again), then the file, then that it is
+ * over.
  *
  * Never a file whose copy in Chorus is known only from a 409, and never deleted before Chorus has
  * shown the recording as processed.
@@ -13,6 +14,7 @@
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
+#include "agent/service/file_work.h"
 #include "agent/service/internal.h"
 #include "watcher/retire.h"
 
@@ -20,20 +22,32 @@ enum {
     MOST_PATHS = 64,
     IN_USE_AGAIN_MS = 60000,
     FAILED_AGAIN_MS = 300000,
-    LONGEST_SLEEP_MS = 60000
+    OFFLINE_AGAIN_MS = 15000,
+    LONGEST_SLEEP_MS = 60000,
+    /* A copy across file systems, of a long recording, takes its time. */
+    PATIENCE_MS = 60000,
 };
 
-struct retirements {
-    struct service *service;
-    uv_timer_t timer;
+/* One file. */
+struct retiring {
+    struct retirements *retirements;
+    struct retiring *next; /* among those that hang */
     uv_work_t work;
-    bool busy, closing;
-    int64_t next_ms; /* wall: when the next one is due, 0: none */
     struct ledger_retirement file;
     struct retirement what;
     char *root, *move_to, *beside, *moved_to, *reason;
     enum retire_result result;
     int error;
+};
+
+struct retirements {
+    struct service *service;
+    uv_timer_t timer, patience;
+    struct retiring *current; /* NULL: none */
+    struct retiring *hanging;
+    bool closing;
+    unsigned handles;
+    int64_t next_ms; /* wall: when the next one is due, 0: none */
 };
 
 /* --- deciding --- */
@@ -64,104 +78,103 @@ static void on_timer(uv_timer_t *timer);
 static void sleep_until_due(struct retirements *retirements)
 {
     int64_t wait = retirements->next_ms - when_now_ms();
-    if (retirements->closing || retirements->busy || retirements->next_ms == 0)
+    if (retirements->closing || retirements->current != NULL || retirements->next_ms == 0)
         return;
     wait = wait < 0 ? 0 : wait > LONGEST_SLEEP_MS ? LONGEST_SLEEP_MS : wait;
     uv_timer_start(&retirements->timer, on_timer, (uint64_t)wait, 0);
 }
 
-static void clear_file(struct retirements *retirements)
+/* It is over: the next one's turn, unless that is on its way since it hung. */
+static void drop(void *ctx)
 {
-    ledger_retirement_clear(&retirements->file);
-    mem_replace(&retirements->root, NULL);
-    mem_replace(&retirements->move_to, NULL);
-    mem_replace(&retirements->beside, NULL);
-    mem_replace(&retirements->moved_to, NULL);
-    mem_replace(&retirements->reason, NULL);
-    retirements->busy = false;
+    struct retiring *retiring = ctx;
+    struct retirements *retirements = retiring->retirements;
+    struct retiring **link = &retirements->hanging;
+    while (*link != NULL && *link != retiring)
+        link = &(*link)->next;
+    if (*link != NULL) {
+        *link = retiring->next;
+    } else {
+        retirements->current = NULL;
+        uv_timer_stop(&retirements->patience);
+    }
+    ledger_retirement_clear(&retiring->file);
+    free(retiring->root);
+    free(retiring->move_to);
+    free(retiring->beside);
+    free(retiring->moved_to);
+    free(retiring->reason);
+    free(retiring);
 }
 
 static void on_work(uv_work_t *work)
 {
-    struct retirements *retirements = work->data;
-    retirements->result =
-        retire_file(&retirements->what, &retirements->moved_to, &retirements->error);
+    struct retiring *retiring = work->data;
+    retiring->result = retire_file(&retiring->what, &retiring->moved_to, &retiring->error);
 }
 
-/* What to do where a place cannot be written. */
-static const char *advice(int error)
+static void on_patience(uv_timer_t *timer)
 {
-    switch (error) {
-    case EROFS:
-        return "; the place is read-only: where the service's unit makes it so, `systemctl edit "
-               "chorus-agent`, [Service], ReadWritePaths= and the folder (chorus-agent check names "
-               "it); else mount it writable, or set after_upload: keep";
-    case EACCES:
-    case EPERM:
-        return "; the service's user needs to write the folder it is taken from and move_to, or "
-               "set "
-               "after_upload: keep";
-    case ENOSPC:
-        return "; make room there";
-    default:
-        return "";
-    }
-}
-
-static void apply_end(void *ctx, struct ledger *ledger)
-{
-    struct retirements *retirements = ctx;
-    int64_t path = retirements->file.path_id, now_ms = when_now_ms();
-    switch (retirements->result) {
-    case RETIRE_DONE:
-    case RETIRE_GONE:
-        ledger_end_retirement(ledger, path, RETIREMENT_OVER, retirements->reason, now_ms);
-        break;
-    case RETIRE_NOT_SAME:
-        ledger_end_retirement(ledger, path, RETIREMENT_REFUSED, retirements->reason, now_ms);
-        break;
-    case RETIRE_IN_USE:
-        ledger_set_retirement(ledger, path, RETIREMENT_BEGUN, now_ms + IN_USE_AGAIN_MS);
-        break;
-    case RETIRE_FAILED:
-        ledger_set_retirement(ledger, path, RETIREMENT_BEGUN, now_ms + FAILED_AGAIN_MS);
-        break;
-    }
-}
-
-static void end_done(void *ctx)
-{
-    struct retirements *retirements = ctx;
-    bool failed = retirements->result == RETIRE_FAILED;
-    if (failed || retirements->result == RETIRE_NOT_SAME) {
-        log_trouble(LOG_ERROR, "not-retired", "reason", retirements->reason, "path",
-                    retirements->file.path, NULL);
-        service_note_error(retirements->service, retirements->file.path, retirements->reason);
-    } else {
-        log_event(LOG_INFO, "retired", "path", retirements->file.path, "reason",
-                  retirements->reason, NULL);
-    }
-    if (!failed && retirements->beside != NULL && retirements->error != 0)
-        log_trouble(LOG_WARNING, "not-retired", "reason", strerror(retirements->error), "path",
-                    retirements->beside, NULL);
-    clear_file(retirements);
-    service_moved(retirements->service);
+    struct retirements *retirements = timer->data;
+    struct retiring *retiring = retirements->current;
+    log_trouble(LOG_ERROR, "not-retired", "reason",
+                "a file does not answer while it is moved or deleted; others go on without it",
+                "path", retiring->file.path, NULL);
+    retiring->next = retirements->hanging;
+    retirements->hanging = retiring;
+    retirements->current = NULL;
     retirements_look_soon(retirements->service);
 }
 
-static void end_dropped(void *ctx)
+static bool is_hanging(const struct retirements *retirements, int64_t watch)
 {
-    clear_file(ctx);
+    const struct retiring *retiring = retirements->hanging;
+    while (retiring != NULL && retiring->file.watch != watch)
+        retiring = retiring->next;
+    return retiring != NULL;
 }
 
-static char *words(const struct retirements *retirements)
+/* A folder that is offline is not touched: what is not there may come back with its mount. */
+static bool has_to_wait(const struct retirements *retirements, int64_t watch)
 {
-    char *to = retirements->moved_to != NULL ? bytes_escape(retirements->moved_to) : NULL;
+    const struct folder *folder = folder_of_ledger_watch(retirements->service, watch);
+    return is_hanging(retirements, watch) || file_work_hangs(retirements->service, watch) ||
+           (folder != NULL && folder->told && !folder->online);
+}
+
+/* What to do where a place cannot be written; new string. Under systemd a unit of our own may be
+ * what keeps it read-only. */
+static char *advice(const struct retiring *retiring)
+{
+    const char *to = retiring->move_to != NULL ? retiring->move_to : "";
+    switch (retiring->error) {
+    case EROFS:
+        if (getenv("INVOCATION_ID") != NULL)
+            return mem_printf("; the place is read-only for the service: `systemctl edit "
+                              "chorus-agent`, add the lines [Service] and ReadWritePaths=%s%s%s, "
+                              "and restart it (or mount it writable, or set after_upload: keep)",
+                              retiring->root, to[0] != '\0' ? " " : "", to);
+        return mem_string("; the place is read-only: mount it writable, or set after_upload: keep");
+    case EACCES:
+    case EPERM:
+        return mem_string("; the service's user needs to write the folder it is taken from and "
+                          "move_to, or set after_upload: keep");
+    case ENOSPC:
+        return mem_string("; make room there");
+    default:
+        return mem_string("");
+    }
+}
+
+static char *words(const struct retiring *retiring)
+{
+    const char *verb = retiring->move_to != NULL ? "moved" : "deleted";
+    char *to = retiring->moved_to != NULL ? bytes_escape(retiring->moved_to) : NULL;
+    char *to_do = advice(retiring);
     char *text = NULL;
-    switch (retirements->result) {
+    switch (retiring->result) {
     case RETIRE_DONE:
-        text = to != NULL ? mem_printf("moved to %s", to)
-                          : mem_string(retirements->move_to != NULL ? "moved" : "deleted");
+        text = to != NULL ? mem_printf("moved to %s", to) : mem_string(verb);
         break;
     case RETIRE_GONE:
         text = mem_string("not retired: it was gone already");
@@ -174,43 +187,94 @@ static char *words(const struct retirements *retirements)
         text = mem_string("not retired yet: somebody has it open for writing");
         break;
     case RETIRE_FAILED:
-        text = mem_printf("not %s: %s%s", retirements->move_to != NULL ? "moved" : "deleted",
-                          strerror(retirements->error), advice(retirements->error));
+        text = mem_printf("not %s: %s%s", verb, strerror(retiring->error), to_do);
         break;
     }
     free(to);
+    free(to_do);
     return text;
+}
+
+static void apply_end(void *ctx, struct ledger *ledger)
+{
+    const struct retiring *retiring = ctx;
+    int64_t path = retiring->file.path_id, now_ms = when_now_ms();
+    switch (retiring->result) {
+    case RETIRE_DONE:
+    case RETIRE_GONE:
+        ledger_end_retirement(ledger, path, RETIREMENT_OVER, retiring->reason, now_ms);
+        break;
+    case RETIRE_NOT_SAME:
+        ledger_end_retirement(ledger, path, RETIREMENT_REFUSED, retiring->reason, now_ms);
+        break;
+    case RETIRE_IN_USE:
+        ledger_set_retirement(ledger, path, RETIREMENT_BEGUN, now_ms + IN_USE_AGAIN_MS);
+        break;
+    case RETIRE_FAILED:
+        ledger_set_retirement(ledger, path, RETIREMENT_BEGUN, now_ms + FAILED_AGAIN_MS);
+        break;
+    }
+}
+
+static void end_done(void *ctx)
+{
+    struct retiring *retiring = ctx;
+    struct service *service = retiring->retirements->service;
+    if (retiring->result == RETIRE_FAILED || retiring->result == RETIRE_NOT_SAME) {
+        log_trouble(LOG_ERROR, "not-retired", "reason", retiring->reason, "path",
+                    retiring->file.path, NULL);
+        service_note_error(service, retiring->file.path, retiring->reason);
+    } else {
+        log_event(LOG_INFO, "retired", "path", retiring->file.path, "reason", retiring->reason,
+                  NULL);
+    }
+    if (retiring->result != RETIRE_FAILED && retiring->beside != NULL && retiring->error != 0)
+        log_trouble(LOG_WARNING, "not-retired", "reason", strerror(retiring->error), "path",
+                    retiring->beside, NULL);
+    drop(retiring);
+    service_moved(service);
+    retirements_look_soon(service);
 }
 
 static void after_work(uv_work_t *work, int status)
 {
-    struct retirements *retirements = work->data;
+    struct retiring *retiring = work->data;
     (void)status;
-    retirements->reason = words(retirements);
-    journal_add(retirements->service->journal,
-                &(struct journal_step){apply_end, end_done, end_dropped, retirements});
+    retiring->reason = words(retiring);
+    journal_add(retiring->retirements->service->journal,
+                &(struct journal_step){apply_end, end_done, drop, retiring});
 }
 
 static void begin_done(void *ctx)
 {
-    struct retirements *retirements = ctx;
-    if (retirements->file.path == NULL) {
-        clear_file(retirements);
+    struct retiring *retiring = ctx;
+    struct retirements *retirements = retiring->retirements;
+    if (retiring->file.path == NULL) {
+        drop(retiring);
         sleep_until_due(retirements);
         return;
     }
-    retirements->work.data = retirements;
-    uv_queue_work(&retirements->service->loop, &retirements->work, on_work, after_work);
+    retiring->work.data = retiring;
+    uv_queue_work(&retirements->service->loop, &retiring->work, on_work, after_work);
+    uv_timer_start(&retirements->patience, on_patience, PATIENCE_MS, 0);
+}
+
+static void put_off(struct retiring *retiring, struct ledger *ledger, enum retire_state state,
+                    int64_t due_ms)
+{
+    ledger_set_retirement(ledger, retiring->file.path_id, state, due_ms);
+    ledger_retirement_clear(&retiring->file);
+    retiring->retirements->next_ms = when_now_ms(); /* there may be others */
 }
 
 /* Its sidecar goes along, if it lies below the same root. */
-static void take_beside(struct retirements *retirements, struct ledger *ledger)
+static void take_beside(struct retiring *retiring, struct ledger *ledger)
 {
-    const struct ledger_retirement *file = &retirements->file;
+    const struct ledger_retirement *file = &retiring->file;
     size_t n = file->root_length;
     char *path = ledger_sidecar_to_move(ledger, file->path_id);
     bool below = path != NULL && strncmp(path, file->path, n) == 0 && path[n] == '/';
-    mem_replace(&retirements->beside, below ? mem_string(path + n + 1) : NULL);
+    mem_replace(&retiring->beside, below ? mem_string(path + n + 1) : NULL);
     free(path);
 }
 
@@ -218,40 +282,44 @@ static void take_beside(struct retirements *retirements, struct ledger *ledger)
  * due. */
 static void apply_begin(void *ctx, struct ledger *ledger)
 {
-    struct retirements *retirements = ctx;
-    struct ledger_retirement *file = &retirements->file;
+    struct retiring *retiring = ctx;
+    struct retirements *retirements = retiring->retirements;
+    struct ledger_retirement *file = &retiring->file;
     ledger_retirement_clear(file);
     if (!ledger_next_retirement(ledger, when_now_ms(), file, &retirements->next_ms))
         return;
     const struct watch_config *watch = service_watch(retirements->service, ledger, file->watch);
     if (watch == NULL || watch->after_upload == AFTER_KEEP) {
-        ledger_set_retirement(ledger, file->path_id, RETIREMENT_NONE, 0);
-        ledger_retirement_clear(file);
-        retirements->next_ms = when_now_ms();
+        put_off(retiring, ledger, RETIREMENT_NONE, 0);
         return;
     }
-    folder_refresh_device(file->path, &file->identity);
-    mem_replace(&retirements->root, mem_bytes_string(file->path, file->root_length));
-    mem_replace(&retirements->move_to,
+    if (has_to_wait(retirements, file->watch)) {
+        put_off(retiring, ledger, RETIREMENT_DUE, when_now_ms() + OFFLINE_AGAIN_MS);
+        return;
+    }
+    mem_replace(&retiring->root, mem_bytes_string(file->path, file->root_length));
+    mem_replace(&retiring->move_to,
                 watch->after_upload == AFTER_MOVE ? mem_string(watch->move_to) : NULL);
-    take_beside(retirements, ledger);
-    retirements->what = (struct retirement){.root = retirements->root,
-                                            .path = file->path + file->root_length + 1,
-                                            .identity = file->identity,
-                                            .move_to = retirements->move_to,
-                                            .beside = retirements->beside};
-    memcpy(retirements->what.sha256, file->sha256, sizeof file->sha256);
+    take_beside(retiring, ledger);
+    retiring->what = (struct retirement){.root = retiring->root,
+                                         .path = file->path + file->root_length + 1,
+                                         .identity = file->identity,
+                                         .move_to = retiring->move_to,
+                                         .beside = retiring->beside};
+    memcpy(retiring->what.sha256, file->sha256, sizeof file->sha256);
     ledger_set_retirement(ledger, file->path_id, RETIREMENT_BEGUN, when_now_ms());
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct retirements *retirements = timer->data;
-    if (retirements->busy || retirements->closing)
+    if (retirements->current != NULL || retirements->closing)
         return;
-    retirements->busy = true;
+    struct retiring *retiring = mem_zalloc(sizeof *retiring);
+    retiring->retirements = retirements;
+    retirements->current = retiring;
     journal_add(retirements->service->journal,
-                &(struct journal_step){apply_begin, begin_done, end_dropped, retirements});
+                &(struct journal_step){apply_begin, begin_done, drop, retiring});
 }
 
 /* --- its life --- */
@@ -259,7 +327,7 @@ static void on_timer(uv_timer_t *timer)
 void retirements_look_soon(struct service *service)
 {
     struct retirements *retirements = service->retirements;
-    if (!retirements->closing && !retirements->busy)
+    if (!retirements->closing && retirements->current == NULL)
         uv_timer_start(&retirements->timer, on_timer, 0, 0);
 }
 
@@ -268,14 +336,16 @@ struct retirements *retirements_new(struct service *service)
     struct retirements *retirements = mem_zalloc(sizeof *retirements);
     retirements->service = service;
     uv_timer_init(&service->loop, &retirements->timer);
-    retirements->timer.data = retirements;
+    uv_timer_init(&service->loop, &retirements->patience);
+    retirements->timer.data = retirements->patience.data = retirements;
+    retirements->handles = 2;
     uv_timer_start(&retirements->timer, on_timer, 0, 0);
     return retirements;
 }
 
 bool retirements_are_idle(const struct retirements *retirements)
 {
-    return !retirements->busy;
+    return retirements->current == NULL && retirements->hanging == NULL;
 }
 
 void retirements_stop(struct retirements *retirements)
@@ -286,10 +356,13 @@ void retirements_stop(struct retirements *retirements)
 
 static void on_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct retirements *retirements = handle->data;
+    if (--retirements->handles == 0)
+        free(retirements);
 }
 
 void retirements_close(struct retirements *retirements)
 {
     uv_close((uv_handle_t *)&retirements->timer, on_closed);
+    uv_close((uv_handle_t *)&retirements->patience, on_closed);
 }

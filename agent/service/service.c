@@ -21,11 +21,12 @@
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
 #include "agent/chorus/users.h"
+#include "agent/service/file_work.h"
 #include "agent/service/heartbeat.h"
 #include "agent/service/history.h"
 #include "agent/service/internal.h"
 
-enum { END_LOOK_MS = 10, END_AT_MOST_MS = 4000 };
+enum { END_LOOK_MS = 10, END_AT_MOST_MS = 4000, MOST_THREADS = 512 };
 
 /* --- starting --- */
 
@@ -301,6 +302,7 @@ static void end_last_parts(struct service *service)
     heartbeat_close(service->heartbeat);
     quiet_close(service->quiet);
     history_close(service->history);
+    file_works_close(service);
     close_timers(service);
 }
 
@@ -317,7 +319,7 @@ static void on_end_timer(uv_timer_t *timer)
 {
     struct service *service = timer->data;
     bool quiet = service->transfer_count == 0 && service->open_parts == 0 &&
-                 retirements_are_idle(service->retirements) &&
+                 retirements_are_idle(service->retirements) && file_works_are_idle(service) &&
                  readback_is_idle(service->readback) && sidecars_are_idle(service->sidecars) &&
                  owners_are_idle(service->owners) && service->lookups == NULL &&
                  (journal_is_idle(service->journal) || journal_in_trouble(service->journal));
@@ -349,6 +351,7 @@ void service_end(struct service *service, int exit_code)
     for (struct folder *f = service->folders; f != NULL; f = f->next)
         folder_close(f);
     service_abort_transfers(service);
+    file_works_stop(service);
     uv_timer_start(&service->end_timer, on_end_timer, 0, END_LOOK_MS);
 }
 
@@ -405,6 +408,7 @@ static int start_bulk(struct service *service)
 static void start_parts(struct service *service)
 {
     struct plan_options options = service_plan_options(service->config);
+    file_works_init(service);
     service->plan = plan_new(&options, seed());
     service->tables = config_new_tables(service->config);
     service->side_files = side_files_new(service);
@@ -465,13 +469,15 @@ static int run_loop(struct service *service)
     return service->exit_code;
 }
 
-/* One thread a watch, so that a mount that hangs stalls its own watch and nothing else, and some to
+/* Each watch has threads of its own, for its looks, for what is read and sent, for sidecars and for
+ * retiring, so that a mount that hangs stalls its own watch and nothing else; and there are some to
  * spare. */
 static void size_pool(const struct config *config)
 {
     char text[16];
-    size_t threads = config->watch_count + 4;
-    snprintf(text, sizeof text, "%zu", threads < 256 ? threads : 256);
+    unsigned watches = (unsigned)config->watch_count;
+    unsigned threads = watches + file_work_threads(watches) + 2 * watches + 4;
+    snprintf(text, sizeof text, "%u", threads < MOST_THREADS ? threads : MOST_THREADS);
     setenv("UV_THREADPOOL_SIZE", text, 0);
 }
 

@@ -1,64 +1,43 @@
-/* What the program asks of its folders by system calls, or through the watcher's own functions:
- * stat, the bytes of one file, and retiring one. */
+/* What the program asks of its folders through the watcher's functions: whether files have left,
+ * the bytes of one, and retiring one. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "tests/sim/chorus.h"
 #include "tests/sim/files.h"
 #include "tests/sim/sim.h"
+#include "watcher/absence.h"
 #include "watcher/file_body.h"
 #include "watcher/retire.h"
 
-int __wrap_stat(const char *name, struct stat *st);
-int __wrap_lstat(const char *name, struct stat *st);
-
-static int missing(void)
-{
-    errno = ENOENT;
-    return -1;
-}
-
-int __wrap_stat(const char *name, struct stat *st)
+/* What stands at a root now. 0 or -ENOENT. */
+static int find_root(const char *name, struct root_identity *found)
 {
     for (int i = 0; i < files.root_count; i++) {
-        const struct root *root = &files.roots[i];
-        if (strcmp(root->path, name) != 0)
-            continue;
-        if (root->state == ROOT_MISSING)
-            return missing();
-        bool there = root->state == ROOT_THERE;
-        memset(st, 0, sizeof *st);
-        st->st_mode = S_IFDIR | 0755;
-        st->st_dev = there ? (dev_t)root->dev : 1;
-        st->st_ino = there ? 2 : 20 + (ino_t)i;
-        return 0;
+        if (strcmp(files.roots[i].path, name) == 0 && files.roots[i].state != ROOT_MISSING) {
+            *found = files_root_identity(i);
+            return 0;
+        }
     }
-    return __wrap_lstat(name, st);
+    return -ENOENT;
 }
 
-static struct timespec time_of(int64_t ns)
+static int path_below(const char *root, const char *name)
 {
-    return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    char absolute[PATH_ROOM + 16];
+    snprintf(absolute, sizeof absolute, "%s/%s", root, name);
+    return path_find(absolute);
 }
 
-int __wrap_lstat(const char *name, struct stat *st)
+int absence_look(const char *root, const char *const *paths, size_t count,
+                 struct root_identity *found, bool *absent)
 {
-    int path = path_find(name);
-    struct file_identity identity;
-    if (!file_is_there(path))
-        return missing();
-    file_identity(path, &identity);
-    memset(st, 0, sizeof *st);
-    st->st_mode = S_IFREG | 0644;
-    st->st_dev = (dev_t)identity.dev;
-    st->st_ino = (ino_t)identity.ino;
-    st->st_size = (off_t)identity.size;
-    st->st_mtim = time_of(identity.mtime_ns);
-    st->st_ctim = time_of(identity.ctime_ns);
-    return 0;
+    int error = find_root(root, found);
+    for (size_t i = 0; error == 0 && i < count; i++)
+        absent[i] = !file_is_there(path_below(root, paths[i]));
+    return error;
 }
 
 /* --- the bytes of one file --- */
@@ -66,50 +45,69 @@ int __wrap_lstat(const char *name, struct stat *st)
 struct file_body {
     int inode;
     struct file_identity identity;
-    int content;
+    int content;   /* that was fingerprinted */
+    bool mixed;    /* other content was read */
+    uint64_t left; /* to be read */
 };
 
 int file_body_open(const char *root, const char *name, const struct file_identity *identity,
-                   const uint8_t sha256[32], struct file_body **out)
+                   const uint8_t sha256[32], struct root_identity *found, struct file_body **out)
 {
-    char absolute[PATH_ROOM + 16];
     struct file_identity there;
-    snprintf(absolute, sizeof absolute, "%s/%s", root, name);
-    int path = path_find(absolute);
+    int path = path_below(root, name);
+    *found = (struct root_identity){0};
+    find_root(root, found);
     if (!file_is_there(path))
         return -ENOENT;
     if (sim.faults.unreadable && !sim.faults_are_over && dice_one_in(10))
         return dice_one_in(2) ? -EACCES : -EIO;
     file_identity(path, &there);
-    if (!file_identity_equal(&there, identity))
+    if (!file_identity_equal_elsewhere(&there, identity))
         return -ESTALE;
     struct file_body *body = calloc(1, sizeof *body);
     if (body == NULL)
         abort();
-    *body = (struct file_body){files.paths[path].inode, *identity, content_of(sha256)};
+    *body = (struct file_body){files.paths[path].inode, *identity, content_of(sha256), false,
+                               identity->size};
     *out = body;
     return 0;
 }
 
+/* Open already: a rename or an unlink takes no byte away. A slot that was given to another file
+ * tells itself by its inode's number and time stamps. */
+static bool is_unlinked(const struct file_body *body)
+{
+    const struct inode *inode = &files.inodes[body->inode];
+    return !inode->used || inode->ino != body->identity.ino;
+}
+
+static bool has_changed(const struct file_body *body)
+{
+    const struct inode *inode = &files.inodes[body->inode];
+    return !is_unlinked(body) &&
+           (inode->size != body->identity.size || inode->mtime_ns != body->identity.mtime_ns);
+}
+
+/* What is read at a time begins with the number of the content that was fingerprinted and that of
+ * the one that stands there. */
 ssize_t file_body_read(struct file_body *body, void *buffer, size_t n)
 {
-    /* a file's bytes are the number of its content; the wire reads no more */
-    if (n != sizeof body->content)
-        return -EINVAL;
-    memcpy(buffer, &body->content, n);
+    int content = is_unlinked(body) ? body->content : files.inodes[body->inode].content;
+    if (has_changed(body))
+        return -ESTALE;
+    if (n > body->left)
+        n = (size_t)body->left;
+    memset(buffer, 0, n);
+    const int numbers[] = {body->content, content};
+    memcpy(buffer, numbers, n < sizeof numbers ? n : sizeof numbers);
+    body->left -= n;
+    body->mixed = body->mixed || content != body->content;
     return (ssize_t)n;
 }
 
-/* Open already: a rename or an unlink takes no byte away. A slot that was given to another file
- * tells itself by its inode's number and time stamps. */
 int file_body_verify(struct file_body *body)
 {
-    const struct inode *inode = &files.inodes[body->inode];
-    bool unlinked = !inode->used || inode->ino != body->identity.ino;
-    if (unlinked)
-        return 0;
-    bool same = inode->size == body->identity.size && inode->mtime_ns == body->identity.mtime_ns;
-    return same && inode->content == body->content ? 0 : -ESTALE;
+    return body->left == 0 && !body->mixed && !has_changed(body) ? 0 : -ESTALE;
 }
 
 void file_body_close(struct file_body *body)
@@ -148,10 +146,10 @@ static void put_back(int aside, int path)
     trace("retire: put back", path, to, 0);
 }
 
-static bool is_same_file(const struct inode *inode, const struct retirement *what, uint64_t dev)
+static bool is_same_file(const struct inode *inode, const struct retirement *what)
 {
     return inode->ino == what->identity.ino && inode->size == what->identity.size &&
-           inode->mtime_ns == what->identity.mtime_ns && dev == what->identity.dev;
+           inode->mtime_ns == what->identity.mtime_ns;
 }
 
 static enum retire_result take_away(const struct retirement *what, int aside, int path)
@@ -161,8 +159,7 @@ static enum retire_result take_away(const struct retirement *what, int aside, in
     uint8_t there[32];
     content_fingerprint(inode->content, there);
     enum retire_result result = RETIRE_DONE;
-    if (!is_same_file(inode, what, files.roots[files.paths[path].root].dev) ||
-        memcmp(there, what->sha256, 32) != 0)
+    if (!is_same_file(inode, what) || memcmp(there, what->sha256, 32) != 0)
         result = RETIRE_NOT_SAME;
     else if (inode->open_until_ms > sim.steady_ms)
         result = RETIRE_IN_USE;
@@ -203,7 +200,7 @@ enum retire_result retire_file(const struct retirement *what, char **moved_to, i
     if (aside < 0) {
         if (files.paths[path].inode < 0)
             return RETIRE_GONE;
-        if (!is_same_file(file_inode(path), what, files.roots[files.paths[path].root].dev))
+        if (!is_same_file(file_inode(path), what))
             return RETIRE_NOT_SAME;
         aside = files.aside_count++;
         files.aside[aside].inode = files.paths[path].inode;

@@ -28,6 +28,13 @@ void files_boot(void)
     }
 }
 
+struct root_identity files_root_identity(int root)
+{
+    bool there = files.roots[root].state == ROOT_THERE;
+    return (struct root_identity){there ? files.roots[root].dev : 1,
+                                  there ? 2 : 20 + (uint64_t)root};
+}
+
 /* --- contents --- */
 
 static int content_new(void)

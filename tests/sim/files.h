@@ -82,6 +82,9 @@ void content_fingerprint(int content, uint8_t sha256[32]);
 /* The number of the content, -1: no such. */
 int content_of(const uint8_t sha256[32]);
 
+/* What stands at the path of a root that is not missing. */
+struct root_identity files_root_identity(int root);
+
 /* Number of a path (made where it is new), and of what stands there. */
 int path_number(int root, const char *name);
 /* -1: it is not one of ours, or not in sight (its root is away). */

@@ -8,6 +8,7 @@
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
 #include "agent/plan/plan.h"
+#include "agent/service/file_work.h"
 #include "agent/service/first_start.h"
 #include "agent/service/internal.h"
 #include "agent/service/journal.h"
@@ -130,6 +131,7 @@ bool life_start(void)
         return false;
     uv_timer_init(&service->loop, &service->wake);
     service->wake.data = service;
+    file_works_init(service);
     struct plan_options options = service_plan_options(service->config);
     service->plan = plan_new(&options, dice_next());
     service->tables = config_new_tables(service->config);
@@ -155,7 +157,7 @@ static void on_stopping(uv_timer_t *timer)
 {
     struct service *service = timer->data;
     bool quiet = service->transfer_count == 0 && service->open_parts == 0 &&
-                 retirements_are_idle(service->retirements) &&
+                 retirements_are_idle(service->retirements) && file_works_are_idle(service) &&
                  readback_is_idle(service->readback) && service->lookups == NULL &&
                  (journal_is_idle(service->journal) || journal_in_trouble(service->journal));
     if (quiet && !service->ending) {
@@ -165,6 +167,7 @@ static void on_stopping(uv_timer_t *timer)
         service->journal = NULL;
         retirements_close(service->retirements);
         readback_close(service->readback);
+        file_works_close(service);
     } else if (!service->ending && sim.steady_ms - service->stop_at > STOP_AT_MOST_MS) {
         sim_die(); /* end_by_force */
     }
@@ -185,6 +188,7 @@ void life_stop(void)
     for (struct folder *f = service->folders; f != NULL; f = f->next)
         folder_close(f);
     service_abort_transfers(service);
+    file_works_stop(service);
     uv_timer_init(&service->loop, &service->end_timer);
     service->end_timer.data = service;
     uv_timer_start(&service->end_timer, on_stopping, 0, LOOK_MS);

@@ -319,7 +319,8 @@ static void on_pool(void *ctx, int64_t number)
     struct pool_work *job = ctx;
     (void)number;
     job->run(job->work);
-    sim_in_life(dice_between(0, 20), after_pool, job, 0);
+    bool hangs = sim.faults.hangs && !sim.faults_are_over && dice_one_in(20);
+    sim_in_life(hangs ? dice_between(0, 90 * S) : dice_between(0, 20), after_pool, job, 0);
 }
 
 int uv_queue_work(uv_loop_t *in, uv_work_t *work, uv_work_cb run, uv_after_work_cb after)
@@ -329,7 +330,9 @@ int uv_queue_work(uv_loop_t *in, uv_work_t *work, uv_work_cb run, uv_after_work_
     if (job == NULL)
         abort();
     *job = (struct pool_work){work, run, after};
-    sim_in_life(dice_between(0, 50), on_pool, job, 0);
+    /* a mount that hangs, before the work is done or after */
+    bool hangs = sim.faults.hangs && !sim.faults_are_over && dice_one_in(20);
+    sim_in_life(hangs ? dice_between(0, 90 * S) : dice_between(0, 50), on_pool, job, 0);
     return 0;
 }
 

@@ -26,7 +26,7 @@
 struct faults {
     bool kills, power_cuts, stops;
     bool disk_full, disk_failing, sync_fails;
-    bool events_lost, offline, empty_mount, unreadable;
+    bool events_lost, offline, empty_mount, unreadable, hangs;
     bool wall_jumps;
     bool unreachable, cut_off, answer_lost, error_after_commit, error_before_commit, odd_answers;
     bool late_commit, check_then_store;

@@ -255,7 +255,8 @@ static void tell_state(struct watch *w, bool online)
         return;
     w->online = online;
     w->started = true;
-    struct watch_state state = {.online = online, .events = true, .reason = ""};
+    struct watch_state state = {
+        .online = online, .events = true, .reason = "", .root = files_root_identity(w->root)};
     w->callbacks.state_changed(w->ctx, &state);
 }
 

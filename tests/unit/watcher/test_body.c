@@ -22,6 +22,7 @@ struct fixture {
     char root[64], path[128];
     unsigned char bytes[SIZE];
     struct file_identity identity;
+    struct root_identity found;
     uint8_t sha256[32];
     struct file_body *body;
     size_t at;
@@ -69,7 +70,7 @@ static int tear_down(void **state)
 static int begin(struct fixture *f)
 {
     f->at = 0;
-    return file_body_open(f->root, "call.wav", &f->identity, f->sha256, &f->body);
+    return file_body_open(f->root, "call.wav", &f->identity, f->sha256, &f->found, &f->body);
 }
 
 /* Reads up to `end`: 0, or the error met. */
