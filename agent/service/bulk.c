@@ -9,9 +9,12 @@
 
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
+#include "agent/base/when.h"
 #include "agent/service/internal.h"
 
-enum { REPORT_EVERY_MS = 250 };
+/* A look counts all that the run took: with a million of them it is taken more rarely, so that it
+ * costs at most 2 % of the time. */
+enum { REPORT_EVERY_MS = 250, LOOK_TIMES = 50 };
 
 struct bulk {
     struct service *service;
@@ -21,6 +24,8 @@ struct bulk {
     unsigned open_looks; /* and one more until all are opened */
     bool over;           /* reported: it goes with its last look */
     unsigned long long known;
+    int64_t look_at_ms; /* steady: not before, unless it may be over */
+    bool may_be_over;
     bulk_report report;
     void *ctx;
     struct look {
@@ -71,8 +76,10 @@ static void free_if_over(struct bulk *bulk)
 
 void bulk_look_over(struct bulk *bulk)
 {
+    struct service *service = bulk->service;
     bulk->open_looks--;
     free_if_over(bulk);
+    bulk_may_be_over(service);
 }
 
 static void add_look(struct bulk *bulk, const struct watch_config *watch, char *root, char *only)
@@ -210,15 +217,33 @@ static void report(struct bulk *bulk, bool ended)
     bulk->report(bulk->ctx, &progress, ended);
 }
 
+static bool is_due(const struct bulk *bulk)
+{
+    return bulk->may_be_over || when_steady_ms() >= bulk->look_at_ms;
+}
+
+/* The next look is due once this one, begun then, was worth its time. */
+static void look_later(struct bulk *bulk, int64_t began_ms)
+{
+    int64_t wait_ms = LOOK_TIMES * (when_steady_ms() - began_ms);
+    bulk->may_be_over = false;
+    bulk->look_at_ms = began_ms + (wait_ms > REPORT_EVERY_MS ? wait_ms : REPORT_EVERY_MS);
+}
+
 static void on_bulk_timer(uv_timer_t *timer)
 {
     struct service *service = timer->data;
     struct bulk **link = &service->bulks;
     while (!service->stopping && *link != NULL) {
         struct bulk *bulk = *link;
-        if (!is_over(bulk)) {
+        int64_t began_ms = when_steady_ms();
+        bool due = is_due(bulk);
+        if (!due || !is_over(bulk)) {
             link = &bulk->next;
-            report(bulk, false);
+            if (due)
+                report(bulk, false);
+            if (due && !service->stopping)
+                look_later(bulk, began_ms);
             continue;
         }
         *link = bulk->next;
@@ -228,6 +253,18 @@ static void on_bulk_timer(uv_timer_t *timer)
     }
     if (service->bulks == NULL)
         uv_timer_stop(timer);
+}
+
+void bulk_may_be_over(struct service *service)
+{
+    if (service->stopping || service->transfer_count > 0)
+        return;
+    for (struct bulk *bulk = service->bulks; bulk != NULL; bulk = bulk->next) {
+        if (bulk->open_looks > 0)
+            continue;
+        bulk->may_be_over = true;
+        uv_timer_start(&service->bulk_timer, on_bulk_timer, 0, REPORT_EVERY_MS);
+    }
 }
 
 struct bulk *bulk_start(struct service *service, const struct bulk_request *request,

@@ -208,6 +208,8 @@ const char *bulk_owner(const struct bulk *bulk);
 void bulk_met_known(struct bulk *bulk);
 /* One look of the run, and all that it found, is dealt with. */
 void bulk_look_over(struct bulk *bulk);
+/* Something was committed: a run of which nothing is on its way any more ends at once. */
+void bulk_may_be_over(struct service *service);
 /* Ends all, as they stand. Each frees itself once its looks are over. */
 void bulk_stop_all(struct service *service);
 

@@ -61,6 +61,7 @@ static uint64_t seed(void)
 static void on_committed(void *ctx)
 {
     service_feed_plan(ctx);
+    bulk_may_be_over(ctx);
 }
 
 static void on_ledger_trouble(void *ctx, const char *words)
