@@ -73,9 +73,20 @@ static bool check(struct db *db, int code)
     return false;
 }
 
+/* Nobody asks how much memory SQLite has: without that count malloc needs no lock. Refused once it
+ * is in use, which does no harm. */
+static void spare_counting(void)
+{
+    static bool asked;
+    if (!asked)
+        sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    asked = true;
+}
+
 int db_open(const char *file, enum db_mode mode, struct db **out, char **why)
 {
     struct db *db = mem_zalloc(sizeof *db);
+    spare_counting();
     int flags =
         mode == DB_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     int code = sqlite3_open_v2(file, &db->sqlite, flags | SQLITE_OPEN_NOMUTEX, NULL);
