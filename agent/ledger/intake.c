@@ -13,6 +13,7 @@
 #include "agent/base/mem.h"
 #include "agent/base/mutant.h"
 #include "agent/ledger/internal.h"
+#include "agent/ledger/schema.h"
 
 /* Binds the path, under its own bytes or as it was wiped. */
 static void know(struct ledger *ledger, const void *path, size_t n,
@@ -420,7 +421,7 @@ static struct path_row row_to_be_sent(struct ledger *ledger, const char *path)
     struct path_row row = {0};
     struct query *query =
         db_query(ledger->db, "SELECT p.id, r.id FROM path AS p JOIN recording AS r ON r.path = p.id"
-                             " WHERE p.path = ? AND r.state IN (2, 3, 5, 6) LIMIT 1");
+                             " WHERE p.path = ? AND " LEDGER_IS_OPEN("r.") " LIMIT 1");
     query_bind_blob(query, 1, path, strlen(path));
     if (query_step(query)) {
         row.id = query_int(query, 0);
@@ -492,8 +493,8 @@ size_t ledger_pending_paths(struct ledger *ledger, int64_t watch, int64_t after,
     size_t count = 0;
     struct query *query = db_query(
         ledger->db, "SELECT r.id, p.id, p.path FROM recording AS r JOIN path AS p ON p.id = r.path"
-                    " WHERE r.state IN (2, 3, 5, 6) AND r.id > ? AND p.watch = ?"
-                    " ORDER BY r.id LIMIT ?");
+                    " WHERE " LEDGER_IS_OPEN("r.") " AND r.id > ? AND p.watch = ?"
+                                                   " ORDER BY r.id LIMIT ?");
     query_bind_int(query, 1, after);
     query_bind_int(query, 2, watch);
     query_bind_int(query, 3, (int64_t)most);
@@ -529,10 +530,12 @@ int64_t ledger_next_bulk(struct ledger *ledger)
 bool ledger_bulk_is_open(struct ledger *ledger, int64_t bulk)
 {
     struct query *query = db_query(
-        ledger->db, "SELECT 1 FROM recording AS r JOIN path AS p ON p.recording = r.id AND"
-                    " p.bulk = ?1 WHERE r.state IN (2, 3, 5, 6) AND r.state <> 2"
-                    " UNION ALL SELECT 1 FROM recording AS r JOIN path AS p ON p.recording = r.id"
-                    " AND p.bulk = ?1 WHERE r.state = 4 LIMIT 1");
+        ledger->db,
+        "SELECT 1 FROM recording AS r JOIN path AS p ON p.recording = r.id AND"
+        " p.bulk = ?1 WHERE " LEDGER_IS_OPEN(
+            "r.") " AND r.state <> 2"
+                  " UNION ALL SELECT 1 FROM recording AS r JOIN path AS p ON p.recording = r.id"
+                  " AND p.bulk = ?1 WHERE r.state = 4 LIMIT 1");
     query_bind_int(query, 1, bulk);
     bool open = query_step(query);
     query_end(query);

@@ -506,10 +506,11 @@ bool ledger_block(struct ledger *ledger, int64_t recording, int64_t now_ms)
 
 void ledger_intend(struct ledger *ledger, int64_t recording, int64_t now_ms)
 {
-    struct query *query = db_query(ledger_write(ledger),
-                                   "UPDATE recording SET state = 4, attempts = attempts + 1,"
-                                   " first_attempt_ms = coalesce(first_attempt_ms, ?2),"
-                                   " next_attempt_ms = NULL WHERE id = ?1 AND state IN (3, 5, 6)");
+    struct query *query =
+        db_query(ledger_write(ledger), "UPDATE recording SET state = 4, attempts = attempts + 1,"
+                                       " first_attempt_ms = coalesce(first_attempt_ms, ?2),"
+                                       " next_attempt_ms = NULL WHERE id = ?1 AND"
+                                       " (state = 3 OR state = 5 OR state = 6)");
     if (mutant("no-intent"))
         return;
     query_bind_int(query, 1, recording);

@@ -4,6 +4,7 @@
 
 #include "agent/base/mem.h"
 #include "agent/ledger/internal.h"
+#include "agent/ledger/schema.h"
 
 enum { TALLY_PATHS = 100, TALLY_SKIPPED = 101, TALLY_BYTES = 102 };
 
@@ -35,7 +36,7 @@ void ledger_count(struct ledger *ledger, struct ledger_counts *counts)
     counts->state[STATE_DUPLICATE] += paths - recordings;
     counts->oldest_waiting_ms = one_number(
         db_query(ledger->db, "SELECT first_seen_ms FROM recording WHERE"
-                             " state IN (2, 3, 5, 6) AND state <> 2 ORDER BY id LIMIT 1"));
+                             " " LEDGER_IS_OPEN("") " AND state <> 2 ORDER BY id LIMIT 1"));
     counts->oldest_held_ms =
         one_number(db_query(ledger->db, "SELECT first_seen_ms FROM recording WHERE"
                                         " state = 2 ORDER BY id LIMIT 1"));
@@ -62,10 +63,10 @@ void ledger_count_bulk(struct ledger *ledger, int64_t bulk, struct ledger_counts
 char *ledger_last_error(struct ledger *ledger, int64_t *at_ms)
 {
     char *text = NULL;
-    struct query *query = db_query(
-        ledger->db, "SELECT s.reason, s.at_ms FROM story AS s WHERE s.state IN (2, 5, 6, 9)"
-                    " AND s.reason IS NOT NULL AND s.reason NOT LIKE 'waits %'"
-                    " ORDER BY s.id DESC LIMIT 1");
+    struct query *query =
+        db_query(ledger->db, "SELECT s.reason, s.at_ms FROM story AS s WHERE " LEDGER_IS_TROUBLE(
+                                 "s.") " AND s.reason IS NOT NULL AND s.reason NOT LIKE 'waits %'"
+                                       " ORDER BY s.id DESC LIMIT 1");
     if (query_step(query)) {
         text = query_string(query, 0);
         *at_ms = query_int(query, 1);

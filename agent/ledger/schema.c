@@ -41,7 +41,8 @@ static const char version_1[] =
     "CREATE INDEX recording_queued_by_time ON recording(mtime_ms) WHERE state = 3;"
     "CREATE INDEX recording_queued_by_size ON recording(size) WHERE state = 3;"
     "CREATE INDEX recording_due ON recording(next_attempt_ms) WHERE state IN (5, 6);"
-    "CREATE INDEX recording_open ON recording(id) WHERE state IN (2, 3, 5, 6);"
+    "CREATE INDEX recording_open ON recording(id)"
+    "  WHERE (state = 2 OR state = 3 OR state = 5 OR state = 6);" /* LEDGER_IS_OPEN */
     "CREATE INDEX recording_held ON recording(id) WHERE state = 2;"
     "CREATE INDEX recording_by_rules ON recording(id) WHERE state IN (2, 10);"
     "CREATE INDEX recording_by_twin ON recording(twin_of) WHERE twin_of IS NOT NULL;"
@@ -74,7 +75,8 @@ static const char version_1[] =
     "  id INTEGER PRIMARY KEY, path INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
     "  state INTEGER NOT NULL, attempt INTEGER, status INTEGER, reason TEXT);"
     "CREATE INDEX story_of_path ON story(path);"
-    "CREATE INDEX story_trouble ON story(id) WHERE state IN (2, 5, 6, 9);"
+    "CREATE INDEX story_trouble ON story(id)"
+    "  WHERE (state = 2 OR state = 5 OR state = 6 OR state = 9);" /* LEDGER_IS_TROUBLE */
     "CREATE TABLE tally(kind INTEGER PRIMARY KEY, n INTEGER NOT NULL);"
     "CREATE TABLE counter(name TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;"
     "INSERT INTO counter VALUES('bulk', 0), ('posts', 0), ('clean', 1), ('batch', 0);"
