@@ -109,6 +109,7 @@ void hashing_result(struct watch *w, struct fingerprint *f)
         job_throw_away_fingerprint(w, f);
         return;
     }
+    f->answer.duration_ms = c->duration_ms;
     end(w, c, &f->answer);
     w->callbacks.fingerprinted(w->ctx, &f->answer);
     fingerprint_free(f);

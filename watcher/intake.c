@@ -161,11 +161,13 @@ static void finish(struct watch *w, struct candidate *c, const struct probe_item
         .identity = item->probe.sample.identity,
         .media = item->probe.media.kind,
         .media_name = item->probe.media.name,
+        .duration_ms = item->probe.media.duration_ms,
         .scan = c->scan,
         .stood = !c->settle.touched,
         .beside = names_beside(&w->options->options, item->path),
     };
     intake_not_standing(w, c);
+    c->duration_ms = finding.duration_ms;
     intake_phase(w, c, PHASE_FINISHED);
     w->callbacks.finished(w->ctx, &finding);
 }

@@ -58,8 +58,27 @@ struct wav {
     bool ended;          /* the chunks end where the file does */
     uint64_t data_at;    /* first byte of audio */
     uint64_t data_bytes; /* as the header says */
+    uint64_t rate;       /* bytes a second, 0: not known */
     uint64_t wide_bytes;
 };
+
+static uint64_t little16(const unsigned char *p)
+{
+    return (uint64_t)p[0] | (uint64_t)p[1] << 8;
+}
+
+/* Of plain samples the header says the same thing twice; where it does not, it is not believed. */
+static uint64_t wav_rate(const unsigned char *format)
+{
+    enum { PCM = 1, FLOATS = 3, ALAW = 6, ULAW = 7 };
+    uint64_t tag = little16(format), channels = little16(format + 2), rate = little32(format + 4);
+    uint64_t bytes = little32(format + 8), bits = little16(format + 14);
+    bool plain = tag == PCM || tag == FLOATS || tag == ALAW || tag == ULAW;
+    if (plain && bytes * 8 != rate * channels * bits) {
+        return 0;
+    }
+    return bytes;
+}
 
 static void walk_wav(struct source *source, struct wav *wav)
 {
@@ -79,12 +98,27 @@ static void walk_wav(struct source *source, struct wav *wav)
             wav->data_bytes = wav->wide ? wav->wide_bytes : bytes;
             return;
         }
-        wav->format = wav->format || memcmp(head, "fmt ", 4) == 0;
+        unsigned char format[16];
+        if (memcmp(head, "fmt ", 4) == 0 && !wav->format) {
+            wav->format = true;
+            wav->rate = bytes >= sizeof format && fetch(source, at + 8, format, sizeof format)
+                            ? wav_rate(format)
+                            : 0;
+        }
         if (wav->wide && memcmp(head, "ds64", 4) == 0 && fetch(source, at + 8, sizes, 16)) {
             wav->wide_bytes = little64(sizes + 8);
         }
         at += 8 + bytes + (bytes & 1);
     }
+}
+
+/* How long so many bytes last. */
+static int64_t length_of(uint64_t bytes, uint64_t bytes_a_second)
+{
+    if (bytes_a_second == 0 || bytes > UINT64_MAX / 1000) {
+        return -1;
+    }
+    return (int64_t)(bytes * 1000 / bytes_a_second);
 }
 
 static void judge_wav(struct source *source, const unsigned char *head, struct media *out)
@@ -104,6 +138,29 @@ static void judge_wav(struct source *source, const unsigned char *head, struct m
     } else {
         out->says_open = wav.data_bytes > there && wav.data_bytes - there > WAV_TOLERANCE;
     }
+    /* after a crash the header says nothing of what is there */
+    uint64_t audio = wav.data_bytes == 0 || wav.data_bytes > there ? there : wav.data_bytes;
+    out->duration_ms = length_of(audio, wav.rate);
+}
+
+/* Sun's .snd: where the samples begin, how many bytes, of which kind, and how often. */
+static void judge_au(struct source *source, struct media *out)
+{
+    static const uint64_t sample_bytes[] = {
+        [1] = 1, [2] = 1, [3] = 2, [4] = 3, [5] = 4, [6] = 4, [7] = 8, [27] = 1};
+    unsigned char head[24];
+    if (!fetch(source, 0, head, sizeof head)) {
+        return;
+    }
+    uint64_t at = big32(head + 4), bytes = big32(head + 8), kind = big32(head + 12);
+    uint64_t rate = big32(head + 16), channels = big32(head + 20);
+    if (at >= source->size || kind >= sizeof sample_bytes / sizeof *sample_bytes ||
+        channels > 256) {
+        return;
+    }
+    uint64_t there = source->size - at;
+    uint64_t audio = bytes == UINT32_MAX || bytes > there ? there : bytes;
+    out->duration_ms = length_of(audio, rate * channels * sample_bytes[kind]);
 }
 
 /* Whether these are the first bytes of an ISO or QuickTime file. Without "ftyp" the name decides
@@ -126,8 +183,24 @@ static bool is_boxes(const unsigned char *head, const char *name)
     return false;
 }
 
+/* "mvhd" is the first box in "moov": how many ticks of which length. A film in fragments says 0. */
+static int64_t moov_length(struct source *source, uint64_t at)
+{
+    unsigned char head[40];
+    if (!fetch(source, at, head, sizeof head) || memcmp(head + 4, "mvhd", 4) != 0) {
+        return -1;
+    }
+    bool wide = head[8] == 1;
+    uint64_t scale = big32(head + (wide ? 28 : 20));
+    uint64_t ticks = wide ? (uint64_t)big32(head + 32) << 32 | big32(head + 36) : big32(head + 24);
+    if (scale == 0 || ticks == 0 || ticks == UINT32_MAX || ticks > UINT64_MAX / 1000) {
+        return -1;
+    }
+    return (int64_t)(ticks * 1000 / scale);
+}
+
 /* Unfinished while there is no whole "moov". */
-static bool lacks_moov(struct source *source)
+static bool lacks_moov(struct source *source, struct media *out)
 {
     uint64_t at = 0;
     for (int i = 0; i < WALK_MOST; i++) {
@@ -145,8 +218,12 @@ static bool lacks_moov(struct source *source)
             bytes = source->size - at;
         }
         bool inside = bytes >= 8 && bytes <= source->size - at;
-        if (!inside || memcmp(head + 4, "moov", 4) == 0) {
-            return !inside;
+        if (inside && memcmp(head + 4, "moov", 4) == 0) {
+            out->duration_ms = moov_length(source, at + (big32(head) == 1 ? 16 : 8));
+            return false;
+        }
+        if (!inside) {
+            return true;
         }
         at += bytes;
     }
@@ -197,7 +274,7 @@ int media_look(const char *name, uint64_t size, media_read read, void *ctx, stru
     struct source source = {.read = read, .ctx = ctx, .size = size};
     unsigned char head[16] = {0};
     const char *by_name = names_unsupported(name);
-    *out = (struct media){.kind = WATCH_TAKEN, .name = ""};
+    *out = (struct media){.kind = WATCH_TAKEN, .name = "", .duration_ms = -1};
     if (size == 0) {
         out->kind = WATCH_EMPTY;
         return 0;
@@ -212,7 +289,9 @@ int media_look(const char *name, uint64_t size, media_read read, void *ctx, stru
     } else if (memcmp(head, asf, sizeof asf) == 0) {
         refuse(out, "wma");
     } else if (is_boxes(head, name)) {
-        out->says_open = lacks_moov(&source);
+        out->says_open = lacks_moov(&source, out);
+    } else if (memcmp(head, ".snd", 4) == 0) {
+        judge_au(&source, out);
     } else if (by_name && !is_taken(head)) {
         refuse(out, by_name);
     }

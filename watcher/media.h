@@ -15,8 +15,9 @@
 
 struct media {
     enum watch_media kind;
-    const char *name; /* for WATCH_UNSUPPORTED, else ""; static storage */
-    bool says_open;   /* the header says "still being written", and there is something in it */
+    const char *name;    /* for WATCH_UNSUPPORTED, else ""; static storage */
+    int64_t duration_ms; /* where the header says it exactly (WAV, AU, MP4); -1: not known */
+    bool says_open;      /* the header says "still being written", and there is something in it */
 };
 
 /* Up to n bytes at `offset`: how many (fewer at the end only), or negative errno. */

@@ -54,6 +54,7 @@ void probe_look(int root, const char *path, struct probe *out)
     struct stat st;
     memset(out, 0, sizeof *out);
     out->media.name = "";
+    out->media.duration_ms = -1;
     int fd = beneath_open_file(root, path, &st);
     if (fd < 0) {
         out->error = fd == -EAGAIN ? look_from_outside(root, path, out) : fd;

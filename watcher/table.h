@@ -28,6 +28,7 @@ struct candidate {
     struct file_identity identity; /* of the finding, from PHASE_FINISHED on; else the last seen */
     uint64_t scan;                 /* number of the scan that found it, 0: an event */
     int64_t first_seen_ns;         /* wall */
+    int64_t duration_ms;           /* of the finding */
     bool in_job;                   /* in the batch on the pool */
     bool standing;                 /* first_scan_judged waits for it */
     bool counted;                  /* the scan waits for it */

@@ -76,6 +76,7 @@ struct watch_finding {
     struct file_identity identity;
     enum watch_media media;
     const char *media_name; /* "gsm", "flac", ... for WATCH_UNSUPPORTED, else "" ; static storage */
+    int64_t duration_ms;    /* of the audio, where its header says it exactly; -1: not known */
     uint64_t scan;          /* number of the scan that found it (1 is the first), 0: an event did */
     bool stood;  /* finished when first looked at: never seen open, never changed since */
     bool beside; /* no recording: see watch_options.beside */
@@ -95,6 +96,7 @@ struct watch_fingerprint {
     int error; /* errno, for UNREADABLE */
     struct file_identity identity;
     uint8_t sha256[32];
+    int64_t duration_ms; /* as in watch_finding */
     bool zeros; /* nothing but zero bytes: what a power cut leaves of data that was never written */
 };
 

@@ -63,6 +63,7 @@ static bool take_digest(const char *path, uint8_t sha256[32])
 struct file {
     bool exists, regular, finished, has_digest;
     struct file_identity identity;
+    int64_t duration_ms; /* 0: not known */
     uint8_t sha256[32];
     const char *would_skip; /* static, NULL: not */
 };
@@ -76,6 +77,8 @@ const char *explain_would_skip(const struct watch_config *watch,
         return "a format that Chorus does not take";
     if (finding->identity.size < watch->min_size)
         return "smaller than min_size";
+    if (finding->duration_ms >= 0 && finding->duration_ms < watch->min_duration_ms)
+        return "shorter than min_duration";
     return NULL;
 }
 
@@ -83,6 +86,7 @@ static void explain_finding(const struct watch_config *watch, const struct watch
                             struct file *file)
 {
     file->identity = finding->identity;
+    file->duration_ms = finding->duration_ms > 0 ? finding->duration_ms : 0;
     file->would_skip = explain_would_skip(watch, finding);
     if (finding->media == WATCH_UNSUPPORTED)
         line("format", finding->media_name);
@@ -258,6 +262,7 @@ static void explain_rules(const struct explaining *explaining, const struct watc
         .root_length = root_length,
         .size = file->identity.size,
         .mtime_ms = file->identity.mtime_ns / 1000000,
+        .duration_ms = file->duration_ms,
         .sha256 = file->has_digest ? file->sha256 : NULL,
         .watch = watch->name,
         .host = explaining->host,

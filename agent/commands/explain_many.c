@@ -44,6 +44,7 @@ struct judged {
     const struct watch_config *watch;
     size_t root_length;
     const struct file_identity *identity; /* NULL: by its name alone */
+    int64_t duration_ms;
     enum outcome outcome;
     const char *reason;
     struct resolution resolution;
@@ -109,6 +110,7 @@ static void judge_by_rules(const struct many *many, struct judged *judged)
         .root_length = judged->root_length,
         .size = identity->size,
         .mtime_ms = identity->mtime_ns / 1000000,
+        .duration_ms = judged->duration_ms,
         .watch = judged->watch->name,
         .host = many->explaining->host,
         .verify_owner = many->explaining->config->chorus.verify_owners,
@@ -141,6 +143,7 @@ static bool judge_by_look(struct judged *judged, struct watch_options *options,
         return true;
     }
     judged->identity = &finding->identity;
+    judged->duration_ms = finding->duration_ms > 0 ? finding->duration_ms : 0;
     judged->outcome = OUT_SKIPPED;
     judged->reason = explain_would_skip(judged->watch, finding);
     return judged->reason != NULL;

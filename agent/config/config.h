@@ -41,6 +41,7 @@ struct watch_config {
     int64_t since_ms; /* local midnight, for SINCE_DATE */
     int64_t settle_ms, quiet_ms, open_quiet_ms, delay_ms, rescan_ms, keep_for_ms;
     uint64_t min_size;
+    int64_t min_duration_ms;
     enum after_upload after_upload;
     char *move_to;
     char *prefer; /* a glob */

@@ -307,12 +307,13 @@ static int64_t insert_recording(struct ledger *ledger, const struct ledger_file 
 {
     struct query *query =
         db_query(ledger_write(ledger), "INSERT INTO recording(sha256, size, state, path, mtime_ms,"
-                                       " first_seen_ms) VALUES(?, ?, 1, ?, ?, ?)");
+                                       " first_seen_ms, duration_ms) VALUES(?, ?, 1, ?, ?, ?, ?)");
     query_bind_blob(query, 1, sha256, 32);
     query_bind_int(query, 2, (int64_t)file->identity.size);
     query_bind_int(query, 3, path);
     query_bind_int(query, 4, file->identity.mtime_ns / 1000000);
     query_bind_int(query, 5, now_ms);
+    query_bind_int_or_null(query, 6, file->duration_ms);
     query_run(query);
     return db_last_id(ledger->db);
 }

@@ -84,7 +84,8 @@ struct ledger_file {
     size_t root_length;
     int64_t watch;
     struct file_identity identity;
-    int64_t bulk; /* number of the `once` that takes it, 0: none */
+    int64_t bulk;        /* number of the `once` that takes it, 0: none */
+    int64_t duration_ms; /* 0: not known */
 };
 
 enum skip_kind {
@@ -183,6 +184,7 @@ struct ledger_job {
     int64_t first_attempt_ms; /* 0: none yet */
     bool frozen;              /* an earlier attempt may have arrived: its form must not change */
     int64_t first_seen_ms;
+    int64_t duration_ms; /* 0: not known */
 };
 
 /* 0, or -ENOENT. A read. */

@@ -273,7 +273,7 @@ int ledger_job(struct ledger *ledger, int64_t recording, struct ledger_job *job)
         "SELECT r.state, r.path, p.watch, p.path, p.root_length, p.dev, p.ino, p.size, p.mtime_ns,"
         " p.ctime_ns, r.sha256, r.key_kind, r.owner, r.name, r.meeting_id, r.crm_account_id,"
         " r.crm_opportunity_id, r.digest, r.attempts, r.uncertain,"
-        " r.first_attempt_ms, r.conflict, r.first_seen_ms"
+        " r.first_attempt_ms, r.conflict, r.first_seen_ms, r.duration_ms"
         " FROM recording AS r LEFT JOIN path AS p ON p.id = r.path WHERE r.id = ?");
     query_bind_int(query, 1, recording);
     if (!query_step(query))
@@ -309,6 +309,7 @@ int ledger_job(struct ledger *ledger, int64_t recording, struct ledger_job *job)
         mem_replace(&job->meeting_id, mem_printf("%s-%d", job->meeting_id, job->attempts));
     job->frozen = job->uncertain > 0 || query_int(query, 21) != 0;
     job->first_seen_ms = query_int(query, 22);
+    job->duration_ms = query_int(query, 23);
     query_end(query);
     return 0;
 }

@@ -181,6 +181,7 @@ static const char deletion_1[] =
  * sidecar: where that of a recording is expected (see ledger.h); ino null: not read yet. What stood
  * in it is kept only until the recording has been sent. */
 static const char sidecars_1[] =
+    "ALTER TABLE recording ADD COLUMN duration_ms INTEGER;"
     "ALTER TABLE recording ADD COLUMN preferred INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE sidecar("
     "  recording INTEGER PRIMARY KEY, path BLOB NOT NULL, ino INTEGER, size INTEGER,"

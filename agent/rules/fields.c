@@ -83,6 +83,14 @@ static char *mtime_of(const struct recording_facts *facts)
     return mem_string(text);
 }
 
+/* Whole seconds. */
+static char *duration_of(const struct recording_facts *facts)
+{
+    if (facts->duration_ms <= 0)
+        return mem_string("");
+    return mem_printf("%" PRId64, (facts->duration_ms + 500) / 1000);
+}
+
 static char *sha256_of(const struct recording_facts *facts)
 {
     static const uint8_t unknown[32];
@@ -104,9 +112,10 @@ static char *host_of(const struct recording_facts *facts)
 static const struct {
     const char *name;
     char *(*value)(const struct recording_facts *facts);
-} fields[] = {{"path", path_of},     {"file", file_of},     {"stem", stem_of}, {"ext", ext_of},
-              {"dir", dir_of},       {"parent", parent_of}, {"size", size_of}, {"mtime", mtime_of},
-              {"sha256", sha256_of}, {"watch", watch_of},   {"host", host_of}};
+} fields[] = {{"path", path_of},   {"file", file_of},   {"stem", stem_of},
+              {"ext", ext_of},     {"dir", dir_of},     {"parent", parent_of},
+              {"size", size_of},   {"mtime", mtime_of}, {"sha256", sha256_of},
+              {"watch", watch_of}, {"host", host_of},   {"duration", duration_of}};
 enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
 
 bool field_exists(const char *name)
@@ -129,5 +138,5 @@ char *field_value(const char *name, const struct recording_facts *facts)
 
 const char *field_names(void)
 {
-    return "path file stem ext dir parent size mtime sha256 watch host";
+    return "path file stem ext dir parent size mtime sha256 watch host duration";
 }

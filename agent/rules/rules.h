@@ -56,6 +56,7 @@ struct recording_facts {
     size_t root_length; /* of the watch's path in it, without the slash after */
     uint64_t size;
     int64_t mtime_ms;
+    int64_t duration_ms;   /* 0: not known; {duration} is then empty */
     const uint8_t *sha256; /* NULL: not known yet; {sha256} then reads as 64 zeros */
     const char *watch;
     const char *host;              /* without domain */

@@ -163,8 +163,8 @@ static void resolve_anew(struct transfer *transfer, struct ledger *ledger)
     if (watch == NULL)
         return;
     struct resolution resolution;
-    const struct recording_at at = {transfer->recording, job->path, job->root_length,
-                                    &job->identity, job->sha256};
+    const struct recording_at at = {transfer->recording, job->path,   job->root_length,
+                                    &job->identity,      job->sha256, job->duration_ms};
     transfer->waits = service_resolve_recording(service, ledger, watch, &at, job->path_id, NULL,
                                                 NULL, &resolution);
     resolution_clear(&resolution);

@@ -21,6 +21,7 @@ struct intake {
     char *relative; /* below the folder's root */
     struct file_identity identity;
     uint8_t sha256[32];
+    int64_t duration_ms; /* 0: not known */
     bool zeros;
     enum skip_kind skip;
     char *rule, *reason, *cut_name;
@@ -65,6 +66,7 @@ static struct ledger_file file_of(const struct intake *intake)
         .watch = intake->folder->ledger_watch,
         .identity = intake->identity,
         .bulk = intake->folder->bulk != NULL ? bulk_number(intake->folder->bulk) : 0,
+        .duration_ms = intake->duration_ms,
     };
 }
 
@@ -207,8 +209,8 @@ static void judge_by_rules(struct intake *intake, const struct watch_config *wat
     struct resolution resolution;
     struct folder *folder = intake->folder;
     service_resolve(folder->service, watch, intake->path, folder->root_length, &intake->identity,
-                    NULL, folder->bulk != NULL ? bulk_owner(folder->bulk) : NULL, NULL,
-                    &resolution);
+                    NULL, intake->duration_ms,
+                    folder->bulk != NULL ? bulk_owner(folder->bulk) : NULL, NULL, &resolution);
     if (resolution.outcome == RESOLVED_SKIP) {
         intake->rule = mem_string(resolution.rule);
         skip(intake, SKIP_RULE, mem_string(resolution.reason));
@@ -236,6 +238,10 @@ static void decide(struct intake *intake, const struct watch_finding *finding)
         skip(intake, SKIP_SMALL,
              mem_printf("%" PRIu64 " bytes: smaller than min_size (%" PRIu64 ")",
                         finding->identity.size, watch->min_size));
+    } else if (finding->duration_ms >= 0 && finding->duration_ms < watch->min_duration_ms) {
+        skip(intake, SKIP_SMALL,
+             mem_printf("%" PRId64 " ms long: shorter than min_duration (%" PRId64 " ms)",
+                        finding->duration_ms, watch->min_duration_ms));
     } else {
         judge_by_rules(intake, watch);
     }
@@ -282,6 +288,7 @@ void intake_finished(void *ctx, const struct watch_finding *finding)
         return;
     }
     struct intake *intake = intake_new(folder, finding->path, &finding->identity);
+    intake->duration_ms = finding->duration_ms > 0 ? finding->duration_ms : 0;
     decide(intake, finding);
     if (intake->skip != SKIP_NOT) {
         journal_add(folder->service->journal,
@@ -346,8 +353,8 @@ static void apply_admit(void *ctx, struct ledger *ledger)
     struct resolution resolution;
     struct admitting admitting = {intake, &admission};
     const struct doubt doubt = {doubt_content, &admitting};
-    const struct recording_at at = {admission.recording, intake->path, folder->root_length,
-                                    &intake->identity, intake->sha256};
+    const struct recording_at at = {admission.recording, intake->path,   folder->root_length,
+                                    &intake->identity,   intake->sha256, intake->duration_ms};
     service_resolve_recording(service, ledger, watch, &at, admission.path, owner, &doubt,
                               &resolution);
     mem_replace(&intake->cut_name, resolution.name_cut ? mem_string(resolution.name) : NULL);
@@ -385,6 +392,7 @@ void intake_fingerprinted(void *ctx, const struct watch_fingerprint *fingerprint
         struct intake *intake = intake_new(folder, fingerprint->path, &fingerprint->identity);
         memcpy(intake->sha256, fingerprint->sha256, sizeof intake->sha256);
         intake->zeros = fingerprint->zeros;
+        intake->duration_ms = fingerprint->duration_ms > 0 ? fingerprint->duration_ms : 0;
         journal_add(folder->service->journal,
                     &(struct journal_step){apply_admit, admit_done, intake_free, intake});
     } else {

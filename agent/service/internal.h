@@ -143,8 +143,8 @@ void folder_hangs(struct folder *folder, bool hangs);
  */
 void service_resolve(struct service *service, const struct watch_config *watch, const char *path,
                      size_t root_length, const struct file_identity *identity,
-                     const uint8_t *sha256, const char *owner, const struct sidecar *sidecar,
-                     struct resolution *resolution);
+                     const uint8_t *sha256, int64_t duration_ms, const char *owner,
+                     const struct sidecar *sidecar, struct resolution *resolution);
 /* A recording of the ledger as it is found at one of its paths. */
 struct recording_at {
     int64_t recording;
@@ -152,6 +152,7 @@ struct recording_at {
     size_t root_length;
     const struct file_identity *identity;
     const uint8_t *sha256;
+    int64_t duration_ms; /* 0: not known */
 };
 /* In a transaction: the rules, and what else decides (its sidecar), applied to it, and the outcome
  * put into the ledger under the present digest. `resolution` may be doubted by `doubt` (NULL: none)

@@ -15,8 +15,8 @@ enum { WALK = 64 };
 
 void service_resolve(struct service *service, const struct watch_config *watch, const char *path,
                      size_t root_length, const struct file_identity *identity,
-                     const uint8_t *sha256, const char *owner, const struct sidecar *sidecar,
-                     struct resolution *resolution)
+                     const uint8_t *sha256, int64_t duration_ms, const char *owner,
+                     const struct sidecar *sidecar, struct resolution *resolution)
 {
     struct recording_facts facts = {
         .path = path,
@@ -24,6 +24,7 @@ void service_resolve(struct service *service, const struct watch_config *watch, 
         .size = identity->size,
         .mtime_ms = identity->mtime_ns / 1000000,
         .sha256 = sha256,
+        .duration_ms = duration_ms,
         .watch = watch->name,
         .host = service->host,
         .verify_owner = service->config->chorus.verify_owners,
@@ -205,8 +206,8 @@ bool service_resolve_recording(struct service *service, struct ledger *ledger,
     struct beside beside = {0};
     if (owner == NULL)
         look_beside(service, ledger, watch, at, &beside);
-    service_resolve(service, watch, at->path, at->root_length, at->identity, at->sha256, owner,
-                    beside.read ? &beside.sidecar : NULL, resolution);
+    service_resolve(service, watch, at->path, at->root_length, at->identity, at->sha256,
+                    at->duration_ms, owner, beside.read ? &beside.sidecar : NULL, resolution);
     judge_without(watch, &beside, resolution);
     if (doubt != NULL)
         doubt->doubt(doubt->ctx, resolution);
@@ -233,8 +234,8 @@ void service_resolve_held(struct service *service, struct ledger *ledger, int64_
     const struct watch_config *watch = service_watch_of(service, ledger, job.watch);
     if (watch != NULL && job.path != NULL) {
         struct resolution resolution;
-        const struct recording_at at = {recording, job.path, job.root_length, &job.identity,
-                                        job.sha256};
+        const struct recording_at at = {recording,     job.path,   job.root_length,
+                                        &job.identity, job.sha256, job.duration_ms};
         service_resolve_recording(service, ledger, watch, &at, job.path_id, NULL, NULL,
                                   &resolution);
         resolution_clear(&resolution);

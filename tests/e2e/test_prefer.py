@@ -108,3 +108,25 @@ def test_explain_says_what_is_preferred(site, recordings):
     mono = put(site, recordings, f"{NAME}.wav", 1)
     assert "waits for the preferred copy" in site.run("explain", mono, check=0).stdout
     assert "preferred copy" in site.run("explain", site.calls / f"{NAME}-stereo.wav", check=0).stdout
+
+
+# ---- how long a recording is ----
+
+def test_what_is_shorter_than_min_duration_is_skipped_and_an_unknown_length_is_not_too_short(double, agent, recordings):
+    agent.configure(watches={"calls": {"min_duration": "2s", "name": "{stem} {duration}"}})
+    agent.start()
+    short = agent.put(recordings.wav(agent.root / "short.wav", 1, 1.5))
+    long = agent.put(recordings.wav(agent.root / "long.wav", 2, 2.6))
+    ulaw = agent.put(recordings.make(agent.root / "ulaw.wav", "wav-ulaw", 3, 2.4))
+    film = agent.put(recordings.make(agent.root / "film.m4a", "m4a", 4, 1))
+    unknown = agent.put(recordings.make(agent.root / "call.mp3", "mp3", 5, 1))
+    agent.wait_counts(uploaded=3, skipped=2)
+    assert agent.find(short)["reason"] == "1500 ms long: shorter than min_duration (2000 ms)"
+    assert "min_duration" in agent.find(film)["reason"]
+    assert "shorter than min_duration" in agent.run("explain", short, check=0).stdout
+    names = {line["filename"]: line["fields"]["name"] for line in double.stored()}
+    assert names == {"long.wav": "long 3", "ulaw.wav": "ulaw 2", "call.mp3": "call "}
+    agent.configure(watches={"calls": {"min_duration": "900ms"}})
+    agent.reload()
+    agent.wait_counts(uploaded=5, skipped=0)
+    assert_kept(double, agent, [long, ulaw, unknown, short, film])

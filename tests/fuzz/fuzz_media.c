@@ -50,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     MUST(status == (file.failed ? -EIO : 0));
     MUST(media.kind == WATCH_TAKEN || media.kind == WATCH_EMPTY || media.kind == WATCH_UNSUPPORTED);
     MUST((media.kind == WATCH_UNSUPPORTED) == (media.name[0] != '\0'));
+    MUST(media.duration_ms >= -1);
     MUST(!media.says_open || media.kind == WATCH_TAKEN);
     return 0;
 }

@@ -162,7 +162,7 @@ static void errors_name_what_exists(void **state)
 {
     static const char *const cases[][2] = {
         {"{nobody}", "no field {nobody}; fields: path file stem ext dir parent size mtime sha256 "
-                     "watch host; groups of the pattern: agent ext none"},
+                     "watch host duration; groups of the pattern: agent ext none"},
         {"{agent|agent}", "no filter or table \"agent\"; filters: lower upper digits last4 sha8; "
                           "tables: agents"},
         {"{agent|agents|}", "no filter or table \"\""},

@@ -225,6 +225,48 @@ static void no_bytes_of_any_kind_break_it(void **state)
     }
 }
 
+static void the_length_is_told_where_the_header_says_it_exactly(void **state)
+{
+    (void)state;
+    enum { SECOND = 16000 };
+    struct bytes b = wav(36 + 2000, 2000, 2000, 1);
+    assert_int_equal(look("a.wav", &b).duration_ms, 2000 * 1000 / SECOND);
+    b = wav(36 + 2000, 2000, 1000, 1); /* cut: what is there counts */
+    assert_int_equal(look("a.wav", &b).duration_ms, 1000 * 1000 / SECOND);
+    b = wav(0, 0, 1600, 1); /* after a crash */
+    assert_int_equal(look("a.wav", &b).duration_ms, 100);
+    b = wav(36 + 2000, 2000, 2000, 1);
+    b.at[28] ^= 1; /* bytes a second that contradict the rest */
+    assert_int_equal(look("a.wav", &b).duration_ms, -1);
+    b = wav(36 + 1625, 1625, 1625, 0x31); /* GSM: only the header knows */
+    assert_int_equal(look("a.wav", &b).duration_ms, 1625 * 1000 / SECOND);
+
+    b = (struct bytes){.n = 0};
+    put(&b, ".snd", 4);
+    const uint32_t au[] = {24, UINT32_MAX, 1, 8000, 1};
+    for (size_t i = 0; i < 5; i++)
+        big(&b, au[i]);
+    fill(&b, 800);
+    assert_int_equal(look("a.au", &b).duration_ms, 100);
+
+    b = (struct bytes){.n = 0};
+    big(&b, 8);
+    put(&b, "ftyp", 4);
+    big(&b, 8 + 108);
+    put(&b, "moov", 4);
+    big(&b, 108);
+    put(&b, "mvhd", 4);
+    const uint32_t mvhd[] = {0, 0, 0, 600, 900};
+    for (size_t i = 0; i < 5; i++)
+        big(&b, mvhd[i]);
+    fill(&b, 80);
+    assert_int_equal(look("a.mp4", &b).duration_ms, 1500);
+
+    b = (struct bytes){.n = 0};
+    fill(&b, 100);
+    assert_int_equal(look("a.mp3", &b).duration_ms, -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +276,7 @@ int main(void)
         cmocka_unit_test(mp4_needs_its_moov),
         cmocka_unit_test(content_outweighs_the_name),
         cmocka_unit_test(the_name_decides_where_content_says_nothing),
+        cmocka_unit_test(the_length_is_told_where_the_header_says_it_exactly),
         cmocka_unit_test(a_read_error_is_handed_on),
         cmocka_unit_test(no_bytes_of_any_kind_break_it),
     };
