@@ -35,7 +35,7 @@ static struct {
     } fresh[KEPT_FILES];
     size_t fresh_count;
     enum disk_trouble trouble;
-    bool quiet, no_journals, fail_next_sync;
+    bool quiet, no_opening, fail_next_sync;
     int last_errno;
     struct disk_counts counts;
 } disk;
@@ -485,7 +485,7 @@ static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int f
 {
     (void)vfs;
     base->pMethods = NULL;
-    if (disk.no_journals && (flags & SQLITE_OPEN_MAIN_JOURNAL))
+    if (disk.no_opening)
         return SQLITE_CANTOPEN;
     struct file *file = name != NULL ? find_or_make(name) : NULL;
     if (file == NULL || is_dead())
@@ -580,9 +580,9 @@ bool disk_is_log(const sqlite3_file *file, const char *database)
            is_named(((const struct handle *)file)->file, database, "-wal");
 }
 
-void disk_no_journals(bool none)
+void disk_no_opening(bool none)
 {
-    disk.no_journals = none;
+    disk.no_opening = none;
 }
 
 bool disk_is_made(const char *name)
@@ -596,7 +596,8 @@ bool disk_is_made(const char *name)
 bool disk_take_over(sqlite3_file *file, const char *name)
 {
     struct file *there = find(name);
-    if (!disk_is_made(name) || is_dead())
+    /* opened for good, its header is read at once */
+    if (!disk_is_made(name) || disk.trouble == DISK_DEAD || is_dead())
         return false;
     ((struct handle *)file)->file = there;
     return true;

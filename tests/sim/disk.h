@@ -44,8 +44,8 @@ void disk_restart(bool power_cut);
 struct sqlite3_file;
 /* Whether this is the open log of that database. */
 bool disk_is_log(const struct sqlite3_file *file, const char *database);
-/* Rollback journals cannot be opened. */
-void disk_no_journals(bool none);
+/* Nothing can be opened, and nobody dies of it. */
+void disk_no_opening(bool none);
 /* Whether the database itself, whatever is in its log, has the fresh ledger's schema. */
 bool disk_is_made(const char *database);
 /* This file of a connection that nobody uses is the database `name` from now on, as if opened, so a

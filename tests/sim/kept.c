@@ -56,9 +56,9 @@ static bool leave_log(void)
     sqlite3_file_control(kept.sqlite, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
     if (!sqlite3_get_autocommit(kept.sqlite) || log == NULL || !disk_is_log(log, file))
         return false;
-    disk_no_journals(true);
+    disk_no_opening(true);
     sqlite3_exec(kept.sqlite, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
-    disk_no_journals(false);
+    disk_no_opening(false);
     sqlite3_file_control(kept.sqlite, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
     return log->pMethods == NULL;
 }
