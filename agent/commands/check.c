@@ -20,6 +20,7 @@
 #include "agent/commands/doctor.h"
 #include "agent/commands/online.h"
 #include "agent/control/control_dir.h"
+#include "agent/ledger/place.h"
 #include "agent/rules/email.h"
 #include "agent/service/token.h"
 
@@ -96,6 +97,24 @@ static void check_watch(const struct config *config, const struct watch_config *
         check_place(config, watch, watch->move_to, findings);
 }
 
+/* By whatever way: a symlink, too, may lead from one into the other. */
+static void check_apart(const struct config *config, const struct watch_config *watch,
+                        const char *key, const char *own, struct findings *findings)
+{
+    struct root_identity above[64], root[1];
+    size_t count = place_lineage(own, above, 64);
+    if (place_lineage(watch->path, root, 1) == 0)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        if (above[i].dev == root->dev && above[i].ino == root->ino) {
+            finding(findings,
+                    "%s:%d: watch %s: %s holds %s (%s); allowed: a folder outside every watch",
+                    config->file, watch->line, watch->name, watch->path, key, own);
+            return;
+        }
+    }
+}
+
 /* state_dir, or the folder in which it would be made. */
 static void check_state_dir(const struct config *config, struct findings *findings)
 {
@@ -107,6 +126,10 @@ static void check_state_dir(const struct config *config, struct findings *findin
     if (access(folder, W_OK | X_OK) != 0)
         finding(findings, "%s: state_dir %s: %s cannot be written: %s", config->file,
                 config->state_dir, folder, strerror(errno));
+    char *problem = place_problem(folder);
+    if (problem != NULL)
+        finding(findings, "%s: state_dir %s: %s", config->file, config->state_dir, problem);
+    free(problem);
     free(folder);
 }
 
@@ -233,8 +256,11 @@ static int check(const struct invocation *invocation, bool online)
     }
     check_state_dir(config, &findings);
     check_control_dir(config, &findings);
-    for (size_t i = 0; i < config->watch_count; i++)
+    for (size_t i = 0; i < config->watch_count; i++) {
         check_watch(config, &config->watches[i], &findings);
+        check_apart(config, &config->watches[i], "state_dir", config->state_dir, &findings);
+        check_apart(config, &config->watches[i], "control_dir", config->control_dir, &findings);
+    }
     check_tables(config);
     char *token = check_token(config, &findings);
     if (online)

@@ -69,10 +69,18 @@ static void check_move(const struct config_draft *draft, const struct watch_draf
                        move_to, around->watch.name);
 }
 
-/* What the agent writes itself must not look like a recording. */
+/* What the agent writes itself must not look like a recording, nor the other way round. */
 static void check_own_folder(const struct config_draft *draft, const char *key, const char *path)
 {
     const struct watch_draft *around = watch_around(draft, path);
+    for (size_t i = 0; i < draft->watch_count; i++) {
+        const struct watch_config *watch = &draft->watches[i].watch;
+        if (watch->path != NULL && around != &draft->watches[i] &&
+            path_is_within(watch->path, path))
+            problems_error(draft->problems, watch_line(&draft->watches[i], "path"),
+                           "path: %s lies inside %s (%s); allowed: folders side by side",
+                           watch->path, key, path);
+    }
     if (around == NULL)
         return;
     int line = filled_line(&draft->top, IN_TOP, key);

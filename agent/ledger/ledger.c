@@ -11,6 +11,7 @@
 #include "agent/base/mutant.h"
 #include "agent/base/when.h"
 #include "agent/ledger/internal.h"
+#include "agent/ledger/place.h"
 #include "agent/ledger/schema.h"
 
 static int64_t read_batch(struct db *db);
@@ -71,6 +72,14 @@ int ledger_set_aside(const char *state_dir, int64_t now_ms, char **name)
 
 int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **out, char **why)
 {
+    char *problem = mode == LEDGER_WRITE ? place_problem(state_dir) : NULL;
+    if (problem != NULL) {
+        if (why != NULL)
+            *why = problem;
+        else
+            free(problem);
+        return -ENOTSUP;
+    }
     char *file = mem_printf("%s/ledger.db", state_dir);
     struct db *db = NULL;
     int error = db_open(file, mode == LEDGER_WRITE ? DB_WRITE : DB_READ, &db, why);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
@@ -184,6 +185,29 @@ static void log_state(const struct folder *folder, bool was_online)
                     NULL);
 }
 
+/* By whatever way a symlink leads there: what the program writes itself would be taken in. */
+static bool holds_our_own(const struct folder *folder, const struct root_identity *root)
+{
+    const struct service *service = folder->service;
+    size_t i = 0;
+    while (i < service->not_watched_count &&
+           (service->not_watched[i].dev != root->dev || service->not_watched[i].ino != root->ino))
+        i++;
+    return i < service->not_watched_count;
+}
+
+/* At the start the configuration is refused; later on nothing else is stopped for it. */
+static void refuse(struct folder *folder)
+{
+    log_event(LOG_ERROR, "watch-refused", "watch", folder->watch_name, "path", folder->root,
+              "reason", "state_dir or control_dir lies inside it", "to-do",
+              "set them to folders outside every watch", NULL);
+    if (folder->service->reloaded)
+        folder_close(folder);
+    else
+        service_end(folder->service, EX_CONFIG);
+}
+
 static void give_reason(struct folder *folder)
 {
     bool files_only = folder->hangs && folder->found;
@@ -196,6 +220,10 @@ static void on_state_changed(void *ctx, const struct watch_state *state)
 {
     struct folder *folder = ctx;
     bool was_online = folder->online, was_found = folder->found;
+    if (state->online && folder->bulk == NULL && holds_our_own(folder, &state->root)) {
+        refuse(folder);
+        return;
+    }
     folder->told = true;
     folder->found = state->online;
     folder->online = folder->found && !folder->hangs;

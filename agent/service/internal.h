@@ -29,6 +29,8 @@ struct users;
 struct heartbeat;
 struct history;
 
+enum { MOST_ABOVE = 64 };
+
 /* One folder that is looked at: a watch of the configuration, or a single look of a bulk run. */
 struct folder {
     struct service *service;
@@ -95,6 +97,11 @@ struct service {
     struct heartbeat *heartbeat; /* NULL: `once` */
     struct quiet *quiet;         /* likewise */
     struct history *history;     /* likewise */
+
+    /* state_dir, control_dir and all above them: none of these may be watched */
+    struct root_identity not_watched[2 * MOST_ABOVE];
+    size_t not_watched_count;
+    bool reloaded; /* it has run under another configuration */
 
     struct file_lane *file_lanes; /* see file_work.h */
     uv_timer_t patience;

@@ -21,6 +21,7 @@
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
 #include "agent/chorus/users.h"
+#include "agent/ledger/place.h"
 #include "agent/service/file_work.h"
 #include "agent/service/heartbeat.h"
 #include "agent/service/history.h"
@@ -131,7 +132,7 @@ static int open_ledger(struct service *service)
         log_event(LOG_ERROR, "ledger", "reason", why != NULL ? why : strerror(-error), "state_dir",
                   service->config->state_dir, NULL);
         free(why);
-        return error == -EPROTO ? EX_CONFIG : EX_IOERR;
+        return error == -EPROTO || error == -ENOTSUP ? EX_CONFIG : EX_IOERR;
     }
     ledger_mind_leaps(ledger, service->config->upload.retry_for_ms, when_now_ms());
     size_t interrupted =
@@ -223,6 +224,7 @@ static void take_configuration(struct service *service, struct config *config)
     keep_text("control_dir", &config->control_dir, &before->control_dir);
     keep_text("chorus.url", &config->chorus.url, &before->chorus.url);
     struct table_set *tables = service->tables;
+    service->reloaded = true;
     service->config = config;
     service->tables = config_new_tables(config);
     table_set_inherit(service->tables, tables);
@@ -406,10 +408,19 @@ static int start_bulk(struct service *service)
     return EX_USAGE;
 }
 
+static void note_own_folders(struct service *service)
+{
+    const char *const own[] = {service->config->state_dir, service->config->control_dir};
+    for (size_t i = 0; i < 2; i++)
+        service->not_watched_count +=
+            place_lineage(own[i], &service->not_watched[service->not_watched_count], MOST_ABOVE);
+}
+
 static void start_parts(struct service *service)
 {
     struct plan_options options = service_plan_options(service->config);
     file_works_init(service);
+    note_own_folders(service);
     service->plan = plan_new(&options, seed());
     service->tables = config_new_tables(service->config);
     service->side_files = side_files_new(service);

@@ -2,13 +2,15 @@
 
 import os
 import random
-import shutil
 import sqlite3
-import subprocess
+import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from support import programs
+from support.mounts import disk, remount, tmpfs
 from support.promise import assert_kept, assert_stored_once
 from support.waiting import wait_until
 
@@ -118,25 +120,177 @@ def test_a_newer_ledger_is_left_untouched(agent):
     assert ledger_of(agent).read_bytes() == before
 
 
-def can_mount():
-    return os.geteuid() == 0 and shutil.which("mount") is not None
+def test_a_ledger_whose_log_is_gone_doubles_nothing(double, agent, recordings):
+    """The last commits were only in it; what it lacks is built anew from the folders."""
+    paths = uploaded(agent, double, recordings)
+    for name in ("ledger.db-wal", "ledger.db-shm"):
+        (agent.state_dir / name).unlink(missing_ok=True)
+    agent.start()
+    wait_until(lambda: sum(agent.counts().get(s, 0) for s in ("uploaded", "duplicate")) == 30,
+               "all are accounted for", 60, describe=agent.describe)
+    assert_stored_once(double, paths)
 
 
-@pytest.mark.skipif(not can_mount(), reason="mounting a small file system needs root")
+@pytest.mark.parametrize("kept", [1, 100, 4096, 5000, 20000])
+def test_a_ledger_that_was_cut_off_doubles_nothing(double, agent, recordings, kept):
+    paths = uploaded(agent, double, recordings, 5)
+    agent.start()
+    agent.stop()
+    os.truncate(ledger_of(agent), kept)
+    agent.start()
+    wait_until(lambda: sum(agent.counts().get(s, 0) for s in ("uploaded", "duplicate")) == 5,
+               "all are accounted for", 60, describe=agent.describe)
+    assert_stored_once(double, paths)
+    assert set_aside(agent) or kept == 1  # less than a page is an empty file to SQLite
+
+
+# ---- where it may lie ----
+
+def refused(agent, *words, **settings):
+    """`run` and `check` refuse the configuration with these words, and no ledger is made."""
+    for command in ("run", "check"):
+        done = agent.run(command, **settings)
+        assert done.returncode == 78, (command, done.stdout, done.stderr)
+        for word in words:
+            assert word in done.stdout + done.stderr, (command, done.stdout, done.stderr)
+
+
+def test_a_ledger_on_nfs_is_refused(agent):
+    if b"ledger-on-nfs" not in Path(programs.find("CHORUS_AGENT")).read_bytes():
+        pytest.skip("this build has no switch that takes a disk for NFS")
+    refused(agent, "lies on NFS", "a disk of this machine", env={"CHORUS_MUTANT": "ledger-on-nfs"})
+    assert not ledger_of(agent).exists()
+
+
+def test_a_ledger_of_two_names_is_refused(double, agent, recordings):
+    paths = uploaded(agent, double, recordings, 2)
+    other = agent.root / "other.db"
+    os.link(ledger_of(agent), other)
+    refused(agent, "hard link")
+    other.unlink()
+    agent.start()
+    agent.wait_counts(uploaded=2, only=True)
+    assert_kept(double, agent, paths)
+
+
+@pytest.mark.parametrize("key", ["state_dir", "control_dir"])
+def test_no_folder_of_ours_lies_in_a_watched_one(agent, key):
+    own = agent.calls / "own"
+    agent.configure(**{key: str(own)})
+    refused(agent, f"{key}: {own} lies inside watch calls")
+    agent.configure(**{key: str(agent.root)})
+    refused(agent, f"lies inside {key}")
+
+
+@pytest.mark.parametrize("key", ["state_dir", "control_dir"])
+def test_a_symlink_does_not_hide_that(agent, key):
+    inside = agent.calls / "own"
+    inside.mkdir(mode=0o700)
+    link = agent.root / "link"
+    link.symlink_to(inside)
+    agent.configure(**{key: str(link)})
+    refused(agent, key)
+    link.unlink()
+    link.symlink_to(agent.calls)
+    agent.configure(watches={"calls": {"path": str(link)}}, **{key: str(inside)})
+    refused(agent, key)
+
+
+def test_a_reload_that_would_watch_our_own_folder_stops_nothing_else(double, agent, recordings):
+    agent.start()
+    link = agent.root / "link"
+    link.symlink_to(agent.root)
+    agent.configure(watches={"more": {"path": str(link), "owner": "team@example.com"}})
+    agent.reload()
+    wait_until(lambda: "event=watch-refused" in agent.log(), "it is told", describe=agent.describe)
+    paths = [agent.put(path) for path in recordings.many(agent.root / "made", 1)]
+    agent.wait_counts(uploaded=1, only=True)
+    assert_kept(double, agent, paths)
+
+
+# ---- the disk under it ----
+
+def trouble_is_told_once(agent):
+    said = [line for line in agent.log().splitlines() if "level=error event=ledger " in line]
+    assert len(said) == 1, said
+    assert "it can be written again" in agent.log()
+
+
+def meets_trouble_and_heals(double, agent, recordings, spoil, mend):
+    """Nothing new is sent while the ledger cannot be written; it goes on by itself, and each arrives
+    once."""
+    paths = [agent.put(path) for path in recordings.many(agent.root / "made", 5)]
+    agent.start()
+    agent.wait_counts(uploaded=5)
+    spoil()
+    paths += [agent.put(path) for path in recordings.many(agent.root / "made", 200, first=10)]
+    wait_until(lambda: "level=error event=ledger " in agent.log(), "it is told",
+               describe=agent.describe)
+    time.sleep(1)  # what was under way has come to its end
+    before = len(double.posts())
+    more = [agent.put(path) for path in recordings.many(agent.root / "made", 20, first=300)]
+    time.sleep(2)
+    assert len(double.posts()) == before
+    mend()
+    agent.wait_counts(uploaded=225, timeout=90)
+    trouble_is_told_once(agent)
+    assert_kept(double, agent, paths + more)
+
+
 def test_a_full_disk_under_the_ledger_loses_nothing_and_heals(double, agent, recordings):
-    agent.state_dir.mkdir(exist_ok=True)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "none", agent.state_dir],
-                             capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("this machine does not permit mounts")
-    try:
+    with tmpfs(agent.state_dir, "size=800k"):
+        filler = agent.state_dir / "filler"
+
+        def fill():
+            with open(filler, "wb", buffering=0) as file:
+                try:
+                    while file.write(bytes(4096)) == 4096:
+                        pass
+                except OSError:
+                    pass
+
+        meets_trouble_and_heals(double, agent, recordings, fill,
+                                lambda: remount(agent.state_dir, "size=64M"))
+
+
+def test_a_ledger_that_became_read_only_sends_nothing_and_heals(double, agent, recordings):
+    with disk(agent.root / "disk", agent.state_dir) as made:
+        meets_trouble_and_heals(double, agent, recordings, made.become_read_only, made.mend)
+
+
+def test_a_disk_that_dies_under_the_ledger_loses_nothing_and_heals(double, agent, recordings):
+    with disk(agent.root / "disk", agent.state_dir) as made:
+        meets_trouble_and_heals(double, agent, recordings, made.die, made.mend)
+
+
+def test_no_inode_left_under_the_ledger(double, agent, recordings):
+    """Nothing can be made in state_dir: the ledger goes on in the files it has, the rest waits."""
+    with tmpfs(agent.state_dir, "size=64M,nr_inodes=64"):
+        paths = [agent.put(path) for path in recordings.many(agent.root / "made", 5)]
         agent.start()
-        paths = [agent.put(path) for path in recordings.many(agent.root / "made", 300)]
-        wait_until(lambda: "event=ledger " in agent.log(), "the trouble is told", 60, describe=agent.describe)
-        subprocess.run(["mount", "-o", "remount,size=64M", agent.state_dir], check=True)
-        agent.wait_counts(uploaded=300, timeout=120)
-        assert_kept(double, agent, paths)
-    finally:
-        if agent.process is not None:
-            agent.kill()
-        subprocess.run(["umount", "-l", agent.state_dir], check=True)
+        agent.wait_counts(uploaded=5)
+        fillers = []
+        try:
+            while True:
+                filler = agent.state_dir / f"filler-{len(fillers)}"
+                filler.touch()
+                fillers.append(filler)
+        except OSError:
+            pass
+        paths += [agent.put(path) for path in recordings.many(agent.root / "made", 50, first=10)]
+        wait_until(lambda: len(double.stored()) == 55, "all arrive", 60, describe=agent.describe)
+        agent.kill()  # and start without room for the log
+        fresh = [agent.put(path) for path in recordings.many(agent.root / "made", 5, first=100)]
+        agent.start(wait=False)
+        wait_until(lambda: not agent.is_running() or len(double.stored()) == 60, "it says what is "
+                   "wrong, or goes on", 60, describe=agent.describe)
+        for filler in fillers:
+            filler.unlink()
+        if not agent.is_running():
+            assert agent.process.wait() == 74
+            agent.process = None
+            assert "level=error event=ledger" in agent.log()
+            agent.start()
+        wait_until(lambda: len(double.stored()) == 60, "all arrive", 60, describe=agent.describe)
+        agent.wait_counts(uploaded=60, only=True)
+        assert_kept(double, agent, paths + fresh)

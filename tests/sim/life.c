@@ -312,6 +312,11 @@ void service_note_error(struct service *service, const char *path, const char *r
     (void)service, (void)path, (void)reason;
 }
 
+void service_end(struct service *service, int exit_code)
+{
+    (void)service, (void)exit_code;
+}
+
 void service_part_closed(void *ctx)
 {
     struct service *service = ctx;

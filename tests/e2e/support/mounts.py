@@ -2,7 +2,10 @@
 context manager; where this machine does not permit mounts, the test is skipped with the reason."""
 
 import contextlib
+import fcntl
 import os
+import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -86,3 +89,60 @@ def hanging(folder, mountpoint):
         pytest.skip("mounting needs root")
     with HangingMount(folder, mountpoint) as mount:
         yield mount
+
+
+class Disk:
+    """A small ext4 on a file: the one file system here that can be made to fail on command."""
+
+    _SHUTDOWN = 0x8004587D  # FS_IOC_SHUTDOWN
+    _WITHOUT_FLUSH = 2
+
+    def __init__(self, image, where):
+        self.image = Path(image)
+        self.where = Path(where)
+        self.where.mkdir(parents=True, exist_ok=True)
+        with open(self.image, "wb") as file:
+            file.truncate(64 << 20)
+        made = subprocess.run(["mkfs.ext4", "-q", "-F", str(self.image)], stderr=subprocess.PIPE,
+                              text=True)
+        if made.returncode != 0:
+            pytest.skip(f"no ext4 can be made here: {made.stderr.strip()}")
+        self._mount()
+
+    def _mount(self):
+        _mount("-o", "loop", self.image, self.where)
+
+    def become_read_only(self):
+        """As after an error in the file system: every write is EROFS, also in files that are open."""
+        subprocess.run(["mount", "-o", "remount,abort", str(self.where)], check=False,
+                       stderr=subprocess.DEVNULL)
+
+    def die(self):
+        """Everything is EIO; what was not synced is lost."""
+        folder = os.open(self.where, os.O_RDONLY)
+        try:
+            fcntl.ioctl(folder, self._SHUTDOWN, struct.pack("I", self._WITHOUT_FLUSH))
+        finally:
+            os.close(folder)
+
+    def mend(self):
+        """What it holds, on another disk: the broken one stays mounted for those who have it open."""
+        subprocess.run(["umount", "-l", str(self.where)], check=True)
+        self.image = shutil.copy(self.image, f"{self.image}-mended")
+        subprocess.run(["e2fsck", "-fy", str(self.image)], stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        self._mount()
+
+    def remove(self):
+        subprocess.run(["umount", "-l", str(self.where)], stderr=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def disk(image, where):
+    if os.geteuid() != 0 or shutil.which("mkfs.ext4") is None:
+        pytest.skip("a disk on a file needs root and mkfs.ext4")
+    made = Disk(image, where)
+    try:
+        yield made
+    finally:
+        made.remove()

@@ -175,6 +175,8 @@ static void whole_files(void **state)
          "inside watch a"},
         {"watches:\n  a:\n    path: /var/lib\n    owner: a@example.com\n", 3,
          "state_dir: /var/lib/chorus-agent lies inside watch a"},
+        {"watches:\n  a:\n    path: /var/lib/chorus-agent/a\n    owner: a@example.com\n", 3,
+         "path: /var/lib/chorus-agent/a lies inside state_dir"},
         {"tables:\n  a.b: /etc/chorus-agent/agents.csv\nwatches:\n  a:\n    path: /a\n"
          "    owner: a@example.com\n",
          2, "letters, digits"},
