@@ -31,8 +31,8 @@ enum ledger_mode { LEDGER_WRITE, LEDGER_READ };
 
 /* Opens `state_dir`/ledger.db; LEDGER_WRITE makes it and brings an older schema forward, in one
  * transaction. 0; -ENOENT (LEDGER_READ: none yet, or one just being made); -EPROTO (made by a newer
- * version: untouched); -ENOTSUP (LEDGER_WRITE: it cannot lie there, see place.h); -EUCLEAN (not a ledger, or broken); else negative errno. `why` gets words,
- * new string, where it failed. */
+ * version: untouched); -ENOTSUP (LEDGER_WRITE: it cannot lie there, see place.h); -EUCLEAN (not a
+ * ledger, or broken); else negative errno. `why` gets words, new string, where it failed. */
 int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **out, char **why);
 void ledger_close(struct ledger *ledger);
 
