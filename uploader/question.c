@@ -29,6 +29,7 @@ static void finish(struct transfer *transfer)
     transfer_say(transfer, &answer.said, &said);
     struct question_answer result = {
         .status = status,
+        .request_left = transfer->request_left,
         .body = body,
         .body_size = body_size,
         .truncated = status > 0 && !transfer_is_whole(transfer),

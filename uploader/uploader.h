@@ -121,8 +121,9 @@ void uploader_abort(struct upload *upload);
 /* A GET or DELETE without body, for everything but uploads. Neither is repeated by libcurl: one
  * that met a dying connection ends with status 0. */
 struct question_answer {
-    int status;       /* 0: no answer */
-    const char *body; /* at most `limit` bytes, ended by NUL */
+    int status;        /* 0: no answer */
+    bool request_left; /* it may have reached Chorus */
+    const char *body;  /* at most `limit` bytes, ended by NUL */
     size_t body_size;
     bool truncated;   /* larger than `limit`, or it broke off: `said` tells */
     const char *said; /* as in upload_answer */

@@ -131,6 +131,22 @@ char *conversation_target(const char *id)
     return target;
 }
 
+char *engagement_delete_target(const char *id)
+{
+    char *encoded = engagements_encode(id);
+    char *target = mem_printf("/v3/engagements/%s", encoded);
+    free(encoded);
+    return target;
+}
+
+char *conversation_delete_target(const char *id)
+{
+    char *encoded = engagements_encode(id);
+    char *target = mem_printf("/api/v1/conversations/%s?force_delete=true", encoded);
+    free(encoded);
+    return target;
+}
+
 char *conversation_meeting_id(const char *body)
 {
     cJSON *json = cJSON_Parse(body);

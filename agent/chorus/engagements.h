@@ -40,6 +40,11 @@ char *engagements_target_by_time(int64_t from_ms, int64_t to_ms, const char *con
 /* "/api/v1/conversations/ID?fields=meeting.id,..."; new string. */
 char *conversation_target(const char *id);
 
+/* "/v3/engagements/ID", to delete it; "/api/v1/conversations/ID?force_delete=true", to delete also
+ * the playlist moments cut from it; new strings. */
+char *engagement_delete_target(const char *id);
+char *conversation_delete_target(const char *id);
+
 /* meeting.id of a conversation document, new string; NULL: it has none. */
 char *conversation_meeting_id(const char *body);
 

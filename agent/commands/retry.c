@@ -39,7 +39,7 @@ static int hand_over(const struct config *config, const struct retry_request *re
         return code;
     struct retry_outcome outcome = {(size_t)json_number(result, "queued"),
                                     (size_t)json_number(result, "untouched"),
-                                    (size_t)json_number(result, "unknown")};
+                                    (size_t)json_number(result, "unknown"), 0};
     cJSON_Delete(result);
     return tell(request, &outcome);
 }
@@ -56,13 +56,17 @@ static int act(const struct config *config, const struct retry_request *request)
         free(why);
         return EX_IOERR;
     }
-    retry_apply(ledger, request, &outcome);
+    retry_apply(ledger, config->state_dir, request, &outcome);
     error = ledger_commit(ledger);
     if (error != 0)
         command_say("the ledger cannot be written: %s; nothing was changed",
                     ledger_error_words(ledger));
     ledger_close(ledger);
-    return error != 0 ? EX_IOERR : tell(request, &outcome);
+    char *problem = error == 0 ? retry_problem(&outcome) : NULL;
+    if (problem != NULL)
+        command_say("%s", problem);
+    free(problem);
+    return error != 0 || outcome.error != 0 ? EX_IOERR : tell(request, &outcome);
 }
 
 static int run(const struct config *config, const struct retry_request *request)

@@ -82,6 +82,16 @@ static void put_head(struct result *result, const struct result_head *head)
     put(result, ",\n\"results\":[");
 }
 
+/* What was deleted though the ledger does not know it is said to be so. */
+static const char *reason_of(const struct ledger_finding *finding)
+{
+    bool unknown =
+        finding->path == NULL && finding->sha256 == NULL && finding->engagement_id != NULL;
+    if (finding->reason != NULL || !unknown)
+        return finding->reason;
+    return "the ledger does not know this engagement; it was deleted as asked";
+}
+
 void result_add(struct result *result, const struct ledger_finding *finding)
 {
     cJSON *row = cJSON_CreateObject();
@@ -101,7 +111,7 @@ void result_add(struct result *result, const struct ledger_finding *finding)
     add_time(row, "visible_before_at", finding->visible_ms);
     add_time(row, "accepted_at", finding->accepted_ms);
     add_time(row, "gone_at", finding->gone_ms);
-    add_text(row, "reason", finding->reason);
+    add_text(row, "reason", reason_of(finding));
     if (finding->local_remains)
         cJSON_AddTrueToObject(row, "local_remains");
     put(result, result->any ? ",\n" : "\n");

@@ -171,6 +171,11 @@ bool ledger_is_dirty(const struct ledger *ledger)
     return ledger->dirty;
 }
 
+int ledger_error(const struct ledger *ledger)
+{
+    return db_error(ledger->db);
+}
+
 const char *ledger_error_words(const struct ledger *ledger)
 {
     return db_error_words(ledger->db);

@@ -50,6 +50,8 @@ bool ledger_is_dirty(const struct ledger *ledger);
  * anew (its fsync failed, and yet the bytes arrived): then this is one more than it was, and
  * nothing of it must be done again. */
 int64_t ledger_batch(const struct ledger *ledger);
+/* The error that sticks, as for a read that was cut short by it; 0: none. */
+int ledger_error(const struct ledger *ledger);
 /* Words of the last error. */
 const char *ledger_error_words(const struct ledger *ledger);
 

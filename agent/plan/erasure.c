@@ -175,9 +175,11 @@ static void find(struct erasure *erasure, const struct erasure_event *event,
 /* --- the proof before --- */
 
 /* What was just uploaded may be there without being seen yet. */
-static bool is_fresh(const struct erasure *erasure, int64_t now_ms)
+static bool is_fresh(const struct erasure *erasure, const struct erasure_options *options,
+                     int64_t now_ms)
 {
-    return now_ms - erasure->uploaded_ms < LAG_MS && erasure->tries < LAG_TRIES;
+    int64_t lag_ms = sooner(LAG_MS, options->confirm_for_ms);
+    return now_ms - erasure->uploaded_ms < lag_ms && erasure->tries < LAG_TRIES;
 }
 
 static void again_within_lag(struct erasure *erasure, int64_t now_ms)
@@ -185,21 +187,24 @@ static void again_within_lag(struct erasure *erasure, int64_t now_ms)
     again_at(erasure, now_ms + growing(LAG_STEP_MS, LAG_MS, erasure->tries));
 }
 
-static void see(struct erasure *erasure, const struct erasure_event *event, int64_t now_ms)
+static void see(struct erasure *erasure, const struct erasure_event *event,
+                const struct erasure_options *options, int64_t now_ms)
 {
     if (event->kind != ERASURE_READ) {
         again(erasure, now_ms);
         return;
     }
-    if (!event->visible && is_fresh(erasure, now_ms)) {
+    if (!event->visible && is_fresh(erasure, options, now_ms)) {
         again_within_lag(erasure, now_ms);
         return;
     }
     erasure->read_before = true;
-    if (event->visible)
+    if (event->visible) {
+        name_it(erasure, event->engagement_id); /* as it was asked for, case may differ */
         erasure->visible_ms = now_ms;
-    else
+    } else {
         erasure->alone = true; /* a 404 for it would say nothing of others */
+    }
     enter(erasure, ERASURE_SENDS, now_ms);
 }
 
@@ -237,15 +242,16 @@ static void refused(struct erasure *erasure, const struct erasure_event *event)
 
 /* A DELETE of ours is why, or it may be too early, or there is none. */
 static void unknown_there(struct erasure *erasure, const struct erasure_event *event,
-                          int64_t now_ms)
+                          const struct erasure_options *options, int64_t now_ms)
 {
-    bool may_be_ours = erasure->may_be_sent || (erasure->alone && erasure->visible_ms != 0);
+    bool may_be_ours =
+        erasure->may_be_sent || (erasure->alone && !erasure->force && erasure->visible_ms != 0);
     if (may_be_ours) {
         accepted(erasure, event->status, now_ms);
         return;
     }
     did_nothing(erasure);
-    if (is_fresh(erasure, now_ms)) {
+    if (is_fresh(erasure, options, now_ms)) {
         again_within_lag(erasure, now_ms);
         return;
     }
@@ -268,7 +274,7 @@ static void unclear(struct erasure *erasure, const struct erasure_event *event,
 }
 
 static void refused_by_status(struct erasure *erasure, const struct erasure_event *event,
-                              int64_t now_ms)
+                              const struct erasure_options *options, int64_t now_ms)
 {
     if (event->batch) {
         /* another one may be why; and part of it may be done */
@@ -276,7 +282,7 @@ static void refused_by_status(struct erasure *erasure, const struct erasure_even
         erasure->alone = true;
         enter(erasure, ERASURE_SENDS, now_ms);
     } else if (event->status == 404 || event->status == 410) {
-        unknown_there(erasure, event, now_ms);
+        unknown_there(erasure, event, options, now_ms);
     } else {
         refused(erasure, event);
     }
@@ -304,7 +310,7 @@ static void answered(struct erasure *erasure, const struct erasure_event *event,
         erasure->due_ms =
             now_ms + backoff_retry_after(event->retry_after_ms, erasure->due_ms - now_ms);
     } else if (event->status / 100 == 4 && event->status != 408) {
-        refused_by_status(erasure, event, now_ms);
+        refused_by_status(erasure, event, options, now_ms);
     } else if (event->status / 100 == 3) {
         did_nothing(erasure);
         again(erasure, now_ms);
@@ -417,7 +423,7 @@ void erasure_step(struct erasure *erasure, const struct erasure_event *event,
         find(erasure, event, options, now_ms);
         break;
     case ERASURE_SEES:
-        see(erasure, event, now_ms);
+        see(erasure, event, options, now_ms);
         break;
     case ERASURE_SENDS:
         hear(erasure, event, options, now_ms);

@@ -69,7 +69,7 @@ enum erasure_event_kind {
 };
 struct erasure_event {
     enum erasure_event_kind kind;
-    const char *engagement_id;
+    const char *engagement_id; /* FOUND; READ and visible: as Chorus writes it, or NULL */
     bool visible;
     int status;
     bool batch;             /* the DELETE named others, too */

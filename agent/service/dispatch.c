@@ -515,6 +515,14 @@ static void log_move(const struct moving *moving)
         service_note_error(moving->service, moving->path, move->reason);
 }
 
+/* A deletion may have waited for the end of this transfer. */
+static void look_at_deletions(struct service *service)
+{
+    erasures_look_soon(service);
+    deletions_look_soon(service);
+    removals_look_soon(service);
+}
+
 static void move_done(void *ctx)
 {
     struct moving *moving = ctx;
@@ -522,6 +530,7 @@ static void move_done(void *ctx)
         log_move(moving);
     if (moving->move.to == STATE_UPLOADED)
         readback_look_within(moving->service->readback, READBACK_FIRST_MS);
+    look_at_deletions(moving->service);
     service_moved(moving->service);
     free_moving(moving);
 }

@@ -8,6 +8,7 @@
 
 #include "agent/config/config.h"
 #include "agent/ledger/ledger.h"
+#include "agent/plan/erasure.h"
 #include "agent/plan/plan.h"
 #include "agent/service/journal.h"
 #include "agent/service/quiet.h"
@@ -26,6 +27,11 @@ struct lookup;
 struct sidecars;
 struct owners;
 struct users;
+struct control;
+struct erasures;
+struct deletions;
+struct removals;
+struct forgetting;
 struct heartbeat;
 struct history;
 
@@ -93,7 +99,13 @@ struct service {
     struct lookup *lookups;
     struct sidecars *sidecars;
     struct owners *owners;
-    struct users *users;         /* of Chorus, with chorus.verify_owners; NULL: not known yet */
+    struct users *users;     /* of Chorus, with chorus.verify_owners; NULL: not known yet */
+    struct control *control; /* NULL: a bulk run, or it has ended */
+    struct erasures *erasures;
+    struct deletions *deletions;
+    struct removals *removals;
+    struct forgetting *forgetting;
+    bool filing;                 /* tombstones are on their way into the file */
     struct heartbeat *heartbeat; /* NULL: `once` */
     struct quiet *quiet;         /* likewise */
     struct history *history;     /* likewise */
@@ -287,6 +299,12 @@ void readback_close(struct readback *readback);
 void lookup_begin(struct service *service, int64_t recording);
 void lookups_abort(struct service *service);
 
+/* --- control.c: control files --- */
+
+struct control *control_new(struct service *service);
+void control_configure(struct control *control);
+void control_close(struct control *control);
+
 /* --- deletions.c: what becomes of a control file --- */
 
 struct control_file; /* agent/control/inbox.h */
@@ -295,12 +313,52 @@ struct control_file; /* agent/control/inbox.h */
  * memory stays flat; then it is freed (control_file_free), and the next one comes. Never called
  * while the service is stopping. */
 void deletions_take(struct service *service, struct control_file *file);
+struct deletions *deletions_new(struct service *service);
+/* Something may have moved on. */
+void deletions_look_soon(struct service *service);
+void deletions_stop(struct deletions *deletions);
+bool deletions_are_idle(const struct deletions *deletions);
+void deletions_close(struct deletions *deletions);
+
+/* --- erasures.c: what Chorus is asked to delete, and the proofs of it --- */
+
+struct erasures *erasures_new(struct service *service);
+void erasures_look_soon(struct service *service);
+void erasures_stop(struct erasures *erasures);
+bool erasures_are_idle(const struct erasures *erasures);
+void erasures_close(struct erasures *erasures);
+
+/* --- removals.c: local copies of what was deleted --- */
+
+struct removals *removals_new(struct service *service);
+void removals_look_soon(struct service *service);
+void removals_stop(struct removals *removals);
+bool removals_are_idle(const struct removals *removals);
+void removals_close(struct removals *removals);
+
+/* --- forgetting.c: details are wiped, and the head of the audit is told --- */
+
+struct forgetting *forgetting_new(struct service *service);
+/* delete.keep_details may have changed. */
+void forgetting_look_soon(struct service *service);
+void forgetting_stop(struct forgetting *forgetting);
+bool forgetting_is_idle(const struct forgetting *forgetting);
+void forgetting_close(struct forgetting *forgetting);
+
+/* --- blocks.c: what must never be uploaded again --- */
+
+/* What `state_dir`/tombstones holds goes into the ledger's open transaction. 0 or negative errno,
+ * which is told. */
+int blocks_restore(struct ledger *ledger, const char *state_dir);
+/* After each commit: what only the ledger holds goes into the file. */
+void blocks_file(struct service *service);
 
 /* --- plan_options.c --- */
 
 /* The longest that this configuration makes a recording wait. */
 int64_t service_longest_wait(const struct config *config);
 struct plan_options service_plan_options(const struct config *config);
+struct erasure_options service_erasure_options(const struct config *config);
 
 /* --- service.c --- */
 

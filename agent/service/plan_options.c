@@ -30,3 +30,14 @@ struct plan_options service_plan_options(const struct config *config)
         .back_lane = config->upload.order != ORDER_OLDEST,
     };
 }
+
+/* So long after acceptance Chorus is still asked for the last proof. */
+#define ASK_FOR_MS (INT64_C(24) * 3600000)
+
+struct erasure_options service_erasure_options(const struct config *config)
+{
+    return (struct erasure_options){
+        .confirm_for_ms = config->delete_.confirm_for_ms,
+        .ask_for_ms = ASK_FOR_MS,
+    };
+}

@@ -94,7 +94,8 @@ static void start_once(struct requests *requests, const char *name, const cJSON 
 static void apply_retry(void *ctx, struct ledger *ledger)
 {
     struct request *request = ctx;
-    retry_apply(ledger, &request->retry, &request->outcome);
+    retry_apply(ledger, request->requests->service->config->state_dir, &request->retry,
+                &request->outcome);
 }
 
 static void retry_done(void *ctx)
@@ -104,8 +105,12 @@ static void retry_done(void *ctx)
     cJSON_AddNumberToObject(result, "queued", (double)request->outcome.queued);
     cJSON_AddNumberToObject(result, "untouched", (double)request->outcome.untouched);
     cJSON_AddNumberToObject(result, "unknown", (double)request->outcome.unknown);
+    char *problem = retry_problem(&request->outcome);
+    if (problem != NULL)
+        cJSON_AddStringToObject(result, "problem", problem);
     handover_tell(request->requests->folder, request->name, "result", result);
     cJSON_Delete(result);
+    free(problem);
     free_request(request);
 }
 

@@ -8,10 +8,24 @@
 #include "agent/base/mutant.h"
 #include "agent/base/when.h"
 #include "agent/chorus/users.h"
+#include "agent/ledger/deletions.h"
 #include "agent/service/internal.h"
 #include "agent/service/watch_options.h"
 
 enum { WALK = 64 };
+
+/* After a deletion was lifted: Chorus may not free the key it knew. */
+static void apply_generation(struct service *service, const uint8_t *sha256,
+                             struct resolution *resolution)
+{
+    struct ledger *ledger = journal_ledger(service->journal);
+    if (sha256 == NULL || resolution->meeting_id == NULL || ledger == NULL)
+        return;
+    int generation = ledger_generation(ledger, sha256);
+    if (generation > 1)
+        mem_replace(&resolution->meeting_id,
+                    mem_printf("%s-%d", resolution->meeting_id, generation));
+}
 
 void service_resolve(struct service *service, const struct watch_config *watch, const char *path,
                      size_t root_length, const struct file_identity *identity,
@@ -32,6 +46,7 @@ void service_resolve(struct service *service, const struct watch_config *watch, 
         .sidecar = sidecar,
     };
     rules_resolve(watch->rules, service->tables, &facts, owner, NULL, NULL, resolution);
+    apply_generation(service, sha256, resolution);
 }
 
 const struct watch_config *service_watch_of(const struct service *service, struct ledger *ledger,

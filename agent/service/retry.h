@@ -17,10 +17,14 @@ struct retry_request {
 struct retry_outcome {
     size_t queued, untouched; /* `untouched`: in a state that `retry` has nothing to do with */
     size_t unknown;           /* paths that the ledger does not know */
+    int error; /* negative errno: `state_dir`/tombstones could not be written, and nothing more was
+                  lifted */
 };
 
-/* In the ledger's open transaction. */
-void retry_apply(struct ledger *ledger, const struct retry_request *request,
+/* In the ledger's open transaction. What is lifted stands in `state_dir`/tombstones before. */
+void retry_apply(struct ledger *ledger, const char *state_dir, const struct retry_request *request,
                  struct retry_outcome *outcome);
+/* Why not all was done, in words, new; NULL: it was. */
+char *retry_problem(const struct retry_outcome *outcome);
 
 #endif

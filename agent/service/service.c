@@ -63,6 +63,7 @@ static void on_committed(void *ctx)
 {
     service_feed_plan(ctx);
     bulk_may_be_over(ctx);
+    blocks_file(ctx);
 }
 
 static void on_ledger_trouble(void *ctx, const char *words)
@@ -135,6 +136,10 @@ static int open_ledger(struct service *service)
         return error == -EPROTO || error == -ENOTSUP ? EX_CONFIG : EX_IOERR;
     }
     ledger_mind_leaps(ledger, service->config->upload.retry_for_ms, when_now_ms());
+    if (blocks_restore(ledger, service->config->state_dir) != 0) {
+        ledger_close(ledger);
+        return EX_IOERR;
+    }
     size_t interrupted =
         ledger_recover(ledger, service->config->upload.resend_after_ms, when_now_ms());
     error = ledger_commit(ledger);
@@ -243,7 +248,10 @@ static void take_configuration(struct service *service, struct config *config)
     owners_configure(service->owners);
     service_read_token(service);
     reconfigure_folders(service);
+    control_configure(service->control);
     service_redigest(service);
+    deletions_look_soon(service);
+    forgetting_look_soon(service);
     config_free(before);
 }
 
@@ -302,6 +310,10 @@ static void end_last_parts(struct service *service)
     readback_close(service->readback);
     sidecars_close(service->sidecars);
     owners_close(service->owners);
+    erasures_close(service->erasures);
+    deletions_close(service->deletions);
+    removals_close(service->removals);
+    forgetting_close(service->forgetting);
     heartbeat_close(service->heartbeat);
     quiet_close(service->quiet);
     history_close(service->history);
@@ -324,7 +336,9 @@ static void on_end_timer(uv_timer_t *timer)
     bool quiet = service->transfer_count == 0 && service->open_parts == 0 &&
                  retirements_are_idle(service->retirements) && file_works_are_idle(service) &&
                  readback_is_idle(service->readback) && sidecars_are_idle(service->sidecars) &&
-                 owners_are_idle(service->owners) && service->lookups == NULL &&
+                 owners_are_idle(service->owners) && erasures_are_idle(service->erasures) &&
+                 deletions_are_idle(service->deletions) && removals_are_idle(service->removals) &&
+                 forgetting_is_idle(service->forgetting) && service->lookups == NULL &&
                  (journal_is_idle(service->journal) || journal_in_trouble(service->journal));
     if (!service->ending && quiet)
         end_last_parts(service);
@@ -346,10 +360,16 @@ void service_end(struct service *service, int exit_code)
     history_stop(service->history);
     requests_close(service->requests);
     side_files_close(service->side_files);
+    control_close(service->control);
+    service->control = NULL;
     retirements_stop(service->retirements);
     readback_stop(service->readback);
     sidecars_stop(service->sidecars);
     owners_stop(service->owners);
+    erasures_stop(service->erasures);
+    deletions_stop(service->deletions);
+    removals_stop(service->removals);
+    forgetting_stop(service->forgetting);
     lookups_abort(service);
     for (struct folder *f = service->folders; f != NULL; f = f->next)
         folder_close(f);
@@ -429,6 +449,10 @@ static void start_parts(struct service *service)
     service->readback = readback_new(service);
     service->sidecars = sidecars_new(service);
     service->owners = owners_new(service);
+    service->erasures = erasures_new(service);
+    service->removals = removals_new(service);
+    service->deletions = deletions_new(service);
+    service->forgetting = forgetting_new(service);
     service_redigest(service);
     service_read_token(service);
     service_start_plan(service);
@@ -466,6 +490,7 @@ static int run_loop(struct service *service)
     } else {
         for (size_t i = 0; i < service->config->watch_count; i++)
             folder_open_watch(service, &service->config->watches[i]);
+        service->control = control_new(service);
         log_event(LOG_INFO, "started", "version", service->options->version, "url",
                   service->config->chorus.url, NULL);
         service->heartbeat = heartbeat_new(service);

@@ -7,13 +7,16 @@
 
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
+#include "agent/control/inbox.h"
 #include "agent/plan/plan.h"
 #include "agent/service/file_work.h"
 #include "agent/service/first_start.h"
 #include "agent/service/internal.h"
 #include "agent/service/journal.h"
+#include "agent/service/placing.h"
 #include "agent/service/retry.h"
 #include "agent/service/token.h"
+#include "agent/service/tombstones.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/watch.h"
@@ -343,4 +346,42 @@ void bulk_met_known(struct bulk *bulk)
 void bulk_look_over(struct bulk *bulk)
 {
     (void)bulk;
+}
+
+/* Nobody asks for a deletion here. */
+
+int tombstones_append(const char *state_dir, const struct ledger_tombstone *tombstones,
+                      size_t count, int generation)
+{
+    (void)state_dir, (void)tombstones, (void)count, (void)generation;
+    return 0;
+}
+
+int placing_run(const struct placing *placing, char **what)
+{
+    (void)placing;
+    *what = NULL;
+    return 0;
+}
+
+void forgetting_look_soon(struct service *service)
+{
+    (void)service;
+}
+
+char *placing_folder(const char *control_dir, const struct ledger_request *request)
+{
+    (void)request;
+    return mem_string(control_dir);
+}
+
+bool control_file_is_unchanged(const struct control_file *file)
+{
+    (void)file;
+    return true;
+}
+
+void control_file_free(struct control_file *file)
+{
+    free(file);
 }

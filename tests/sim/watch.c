@@ -421,6 +421,21 @@ void watch_get_counts(const struct watch *w, struct watch_counts *counts)
     memset(counts, 0, sizeof *counts);
 }
 
+void watch_each_in_work(const struct watch *w,
+                        void (*each)(void *ctx, const struct watch_in_work *file), void *ctx)
+{
+    for (int path = 0; path < MOST_PATHS; path++) {
+        const struct candidate *c = &w->candidates[path];
+        if (c->phase == PHASE_NONE)
+            continue;
+        struct watch_in_work file = {.path = files.paths[path].name,
+                                     .size = c->identity.size,
+                                     .phase = c->phase == PHASE_HASHING ? WATCH_HASHING
+                                                                        : WATCH_SETTLING};
+        each(ctx, &file);
+    }
+}
+
 struct closing {
     struct watch *watch;
     void (*done)(void *ctx);

@@ -265,6 +265,7 @@ static void on_question_over(void *ctx, int64_t number)
     trace("wire: asked, answered", status, 0, 0);
     trace_text("wire: asked", question->target);
     struct question_answer answer = {.status = status,
+                                     .request_left = true,
                                      .body = status != 0 ? body : "",
                                      .body_size = status != 0 ? strlen(body) : 0,
                                      .said = "",

@@ -295,6 +295,20 @@ static void uploaded_just_now_it_is_waited_for(void **state)
     assert_in_range(now_ms - it.uploaded_ms, 2 * MINUTE, 4 * MINUTE);
 }
 
+static void who_wants_a_result_soon_does_not_wait_for_what_is_fresh(void **state)
+{
+    struct erasure_event unseen = {.kind = ERASURE_READ};
+    struct erasure_options soon = {.confirm_for_ms = 3 * S, .ask_for_ms = DAY};
+    (void)state;
+    known("A1");
+    it.uploaded_ms = now_ms;
+    erasure_step(&it, &unseen, &soon, now_ms);
+    expect(ERASURE_SEES, 2 * S);
+    now_ms += 3 * S;
+    erasure_step(&it, &unseen, &soon, now_ms);
+    expect(ERASURE_SENDS, 0);
+}
+
 static void a_clock_that_jumped_back_does_not_make_it_wait_for_ever(void **state)
 {
     (void)state;
@@ -351,6 +365,12 @@ static void a_404_without_a_delete_of_ours_is_not_found(void **state)
     read_as(true);
     single(410);
     expect_over(OUTCOME_NOT_FOUND, "410");
+
+    known("A1"); /* alone from the first, so no batch can be why */
+    it.force = it.alone = true;
+    read_as(true);
+    single(404);
+    expect_over(OUTCOME_NOT_FOUND, "404");
 }
 
 static void a_404_after_our_own_lost_delete_is_an_acceptance(void **state)
@@ -616,6 +636,15 @@ static void never_a_guess(void **state)
     expect_over(OUTCOME_REFUSED, "C3, C4");
 }
 
+static void an_id_is_written_as_chorus_does(void **state)
+{
+    (void)state;
+    known("ab12");
+    step((struct erasure_event){.kind = ERASURE_READ, .visible = true, .engagement_id = "AB12"});
+    assert_string_equal(it.engagement_id, "AB12");
+    expect(ERASURE_SENDS, 0);
+}
+
 static void an_empty_finding_finds_nothing(void **state)
 {
     (void)state;
@@ -651,6 +680,7 @@ int main(void)
         cmocka_unit_test(private_is_accepted_unconfirmed),
         cmocka_unit_test(first_seen_after_the_acceptance_it_is_proven_anew),
         cmocka_unit_test(uploaded_just_now_it_is_waited_for),
+        cmocka_unit_test(who_wants_a_result_soon_does_not_wait_for_what_is_fresh),
         cmocka_unit_test(a_clock_that_jumped_back_does_not_make_it_wait_for_ever),
         cmocka_unit_test(seen_at_the_second_look),
         cmocka_unit_test(reads_before_are_asked_again_less_and_less_often),
@@ -670,6 +700,7 @@ int main(void)
         cmocka_unit_test(without_an_id_it_is_looked_up),
         cmocka_unit_test(what_is_not_found_in_time_is_refused),
         cmocka_unit_test(never_a_guess),
+        cmocka_unit_test(an_id_is_written_as_chorus_does),
         cmocka_unit_test(an_empty_finding_finds_nothing),
         cmocka_unit_test(every_outcome_has_its_name),
     };
