@@ -423,8 +423,8 @@ void ledger_mind_leaps(struct ledger *ledger, int64_t retry_for_ms, int64_t now_
     query_end(query);
     int64_t known_ms = ledger_retry_since(ledger);
     bool set_back = plan_is_leap(known_ms - now_ms, retry_for_ms);
-    if (since_ms > now_ms)
-        since_ms = 0;
+    if (set_back || since_ms > now_ms)
+        since_ms = now_ms;
     if (set_back || since_ms > known_ms)
         ledger_retry_anew(ledger, since_ms);
 }

@@ -545,11 +545,12 @@ bool plan_is_leap(int64_t by_ms, int64_t retry_for_ms)
 static void mind_a_leap(struct plan *plan, struct plan_effects *effects, int64_t by_ms,
                         struct plan_time now)
 {
-    bool back = plan_is_leap(-by_ms, plan->options.retry_for_ms);
-    if (!back && !plan_is_leap(by_ms, plan->options.retry_for_ms))
+    /* back, too: it may undo one leap of several, and what was tried between them counts from now
+     */
+    if (!plan_is_leap(by_ms > 0 ? by_ms : -by_ms, plan->options.retry_for_ms))
         return;
-    plan->retry_since_ms = back ? 0 : now.wall_ms;
-    emit(effects, EFFECT_RETRY_ANEW)->at_ms = plan->retry_since_ms;
+    plan->retry_since_ms = now.wall_ms;
+    emit(effects, EFFECT_RETRY_ANEW)->at_ms = now.wall_ms;
 }
 
 static void mind_the_wall_clock(struct plan *plan, struct plan_effects *effects,

@@ -135,8 +135,8 @@ enum plan_effect_kind {
     EFFECT_PROBE,   /* GET /api/v1/users/me */
     EFFECT_READ_TOKEN,
     EFFECT_WAKE, /* at steady `at_ms`; the latest replaces any before */
-    /* The wall clock leapt: upload.retry_for counts from at_ms (wall; 0: from the first attempt
-     * again) for all that is being retried. To be kept for the next PLAN_START. */
+    /* The wall clock leapt: upload.retry_for counts from at_ms (wall) for all that is being
+     * retried. To be kept for the next PLAN_START. */
     EFFECT_RETRY_ANEW,
     EFFECT_TELL,
 };
