@@ -479,9 +479,10 @@ static void apply_move(void *ctx, struct ledger *ledger)
     moving->move.engagement_id = moving->engagement_id;
     if (ledger_job(ledger, moving->recording, &job) != 0)
         return; /* deleted meanwhile */
-    /* what left its path while it was only asked about stays gone */
-    bool left = job.state == STATE_GONE && moving->move.attempt == ATTEMPT_NONE;
-    if (state_may_move(job.state, moving->move.to) && !left) {
+    /* what became something else while Chorus was only asked about it (a 403's owner, a look-up),
+     * stays that: gone, or the duplicate of a recording of the same call */
+    bool moved_on = moving->move.attempt == ATTEMPT_NONE && !is_to_be_sent(&job);
+    if (state_may_move(job.state, moving->move.to) && !moved_on) {
         mem_replace(&moving->path, mem_string(job.path));
         moving->attempts = job.attempts;
         ledger_move(ledger, moving->recording, &moving->move, when_now_ms());

@@ -135,6 +135,15 @@ static void on_token_turn(void *ctx, int64_t number)
     sim_at(dice_between(0, 20 * MINUTE), on_new_token_file, NULL, 1);
 }
 
+static void plan_disk_trouble(int64_t at)
+{
+    static const enum disk_trouble failing[] = {DISK_FAILING, DISK_BROKEN, DISK_DEAD};
+    bool full = sim.faults.disk_full && (!sim.faults.disk_failing || dice_one_in(2));
+    int64_t lasts_ms = dice_between(S, dice_one_in(5) ? 10 * MINUTE : MINUTE);
+    sim_at(at, on_disk, NULL, (int64_t)(full ? DISK_FULL : failing[dice_below(3)]));
+    sim_at(at + lasts_ms, on_disk, NULL, DISK_WELL);
+}
+
 static void plan_faults(void)
 {
     const struct faults *f = &sim.faults;
@@ -146,14 +155,8 @@ static void plan_faults(void)
     }
     if (f->stops)
         sim_at(dice_between(0, end), on_stop, NULL, 0);
-    if (f->disk_full || f->disk_failing) {
-        int64_t at = dice_between(0, end);
-        static const enum disk_trouble failing[] = {DISK_FAILING, DISK_BROKEN, DISK_DEAD};
-        enum disk_trouble kind = f->disk_failing ? failing[dice_below(3)] : DISK_FULL;
-        sim_at(at, on_disk, NULL, (int64_t)kind);
-        sim_at(at + dice_between(S, dice_one_in(5) ? 10 * MINUTE : MINUTE), on_disk, NULL,
-               DISK_WELL);
-    }
+    for (uint64_t n = f->disk_full || f->disk_failing ? 1 + dice_below(4) : 0; n > 0; n--)
+        plan_disk_trouble(dice_between(0, end));
     for (int n = 0; f->sync_fails && n < 3; n++)
         sim_at(dice_between(0, end), on_failing_sync, NULL, 0);
     for (int i = 0; (f->offline || f->empty_mount) && i < files.root_count; i++) {
