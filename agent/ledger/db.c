@@ -182,6 +182,19 @@ const char *db_error_words(const struct db *db)
     return db->words;
 }
 
+void db_begin_reads(struct db *db)
+{
+    if (!db->in_transaction)
+        db_exec(db, "BEGIN");
+}
+
+void db_end_reads(struct db *db)
+{
+    /* also after a failed read, which must not leave it open */
+    if (!db->in_transaction && !sqlite3_get_autocommit(db->sqlite))
+        check(db, sqlite3_exec(db->sqlite, "COMMIT", NULL, NULL, NULL));
+}
+
 void db_clear_error(struct db *db)
 {
     if (!db->in_transaction)

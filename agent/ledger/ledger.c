@@ -166,6 +166,16 @@ bool ledger_has_failed(const struct ledger *ledger)
     return db_error(ledger->db) != 0;
 }
 
+void ledger_begin_reads(struct ledger *ledger)
+{
+    db_begin_reads(ledger->db);
+}
+
+void ledger_end_reads(struct ledger *ledger)
+{
+    db_end_reads(ledger->db);
+}
+
 bool ledger_is_dirty(const struct ledger *ledger)
 {
     return ledger->dirty;

@@ -43,6 +43,9 @@ int ledger_set_aside(const char *state_dir, int64_t now_ms, char **name);
 /* Makes everything since the last commit durable. 0 (also when there was nothing), or negative
  * errno: all undone. */
 int ledger_commit(struct ledger *ledger);
+/* Many reads between these two cost less. Nothing is written in between. */
+void ledger_begin_reads(struct ledger *ledger);
+void ledger_end_reads(struct ledger *ledger);
 /* A read failed: the next commit fails. */
 bool ledger_has_failed(const struct ledger *ledger);
 bool ledger_is_dirty(const struct ledger *ledger);

@@ -173,10 +173,14 @@ void intake_judge(void *ctx, struct watch_entry *entries, size_t count)
 {
     struct folder *folder = ctx;
     struct ledger *ledger = journal_ledger(folder->service->journal);
+    if (ledger != NULL)
+        ledger_begin_reads(ledger);
     for (size_t i = 0; i < count; i++) {
         /* without a ledger nothing is taken in; all folders are looked at again when it is back */
         entries[i].known = ledger == NULL || judge_one(folder, ledger, &entries[i]);
     }
+    if (ledger != NULL)
+        ledger_end_reads(ledger);
 }
 
 /* --- a finished file --- */
