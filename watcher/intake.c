@@ -64,6 +64,13 @@ void intake_not_standing(struct watch *w, struct candidate *c)
     }
 }
 
+static void stir(const struct watch *w)
+{
+    if (w->callbacks.stirred && !w->closing) {
+        w->callbacks.stirred(w->ctx);
+    }
+}
+
 void intake_drop(struct watch *w, struct candidate *c)
 {
     if (c->phase == PHASE_HASHING) {
@@ -75,6 +82,7 @@ void intake_drop(struct watch *w, struct candidate *c)
     w->phases[c->phase]--;
     table_detach(&w->table, c);
     free(c);
+    stir(w);
 }
 
 static struct candidate *enter(struct watch *w, const char *path, uint64_t scan)
@@ -90,9 +98,7 @@ static struct candidate *enter(struct watch *w, const char *path, uint64_t scan)
     c->first_seen_ns = watch_now().wall_ns;
     w->phases[PHASE_ENTERED]++;
     count(w, c, true);
-    if (w->callbacks.stirred) {
-        w->callbacks.stirred(w->ctx);
-    }
+    stir(w);
     return c;
 }
 

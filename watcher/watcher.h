@@ -133,8 +133,8 @@ struct watch_callbacks {
     /* Once: every file that the first complete scan met as unknown was reported finished, or is no
      * longer `stood`. */
     void (*first_scan_judged)(void *ctx);
-    /* A file entered work: what watch_each_in_work shows has changed. May run within
-     * watch_look_again. NULL: not wanted. */
+    /* A file entered or left work: what watch_each_in_work shows has changed. May run within
+     * watch_look_again, watch_release and watch_configure. NULL: not wanted. */
     void (*stirred)(void *ctx);
     /* Went online or offline, changed between events and polling, or the reason changed. */
     void (*state_changed)(void *ctx, const struct watch_state *state);

@@ -118,6 +118,14 @@ static void first_scan_judged(void *ctx)
     f->findings_at_first_judged = f->told_count;
 }
 
+static void stirred(void *ctx)
+{
+    struct folder *f = ctx;
+    struct watch_counts counts;
+    watch_get_counts(f->watch, &counts);
+    f->shown = counts.settling + counts.hashing;
+}
+
 static void state_changed(void *ctx, const struct watch_state *state)
 {
     struct folder *f = ctx;
@@ -157,6 +165,7 @@ void folder_start(struct folder *f)
         .gone = gone,
         .scanned = scanned,
         .first_scan_judged = first_scan_judged,
+        .stirred = stirred,
         .state_changed = state_changed,
     };
     assert_int_equal(watch_new(&f->loop, &f->options, &callbacks, f, &f->watch), 0);

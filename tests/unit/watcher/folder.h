@@ -37,6 +37,7 @@ struct folder {
     size_t findings_at_first_judged;
     bool online, events;
     size_t states;
+    size_t shown; /* in work, when it was last told that this had changed */
     char reason[1024];
     bool closed, overtime;
 };

@@ -44,6 +44,16 @@ static bool something_gone(const struct folder *f)
     return f->gone_count > 0;
 }
 
+static bool shows_work(const struct folder *f)
+{
+    return f->shown > 0;
+}
+
+static bool shows_none(const struct folder *f)
+{
+    return f->shown == 0;
+}
+
 static void begin(struct folder *f)
 {
     folder_start(f);
@@ -246,6 +256,19 @@ static void a_removed_file_is_gone(void **state)
     assert_string_equal(f->gone, "call.wav");
     folder_for(f, 100);
     assert_int_equal(f->gone_count, 1);
+}
+
+static void what_leaves_work_unfinished_is_shown_no_more(void **state)
+{
+    struct folder *f = *state;
+    begin(f);
+    int fd = open(at(f, "call.wav"), O_WRONLY | O_CREAT, 0600);
+    assert_int_equal(write(fd, "audio", 5), 5);
+    folder_until(f, shows_work);
+    assert_int_equal(unlink(at(f, "call.wav")), 0);
+    folder_until(f, shows_none);
+    assert_int_equal(f->told_count, 0);
+    close(fd);
 }
 
 static void a_tree_that_is_moved_in_is_found_and_listened_to(void **state)
@@ -527,6 +550,7 @@ int main(void)
         watch_test(a_great_file_does_not_hold_up_others),
         watch_test(a_fingerprint_of_what_is_not_finished_is_answered),
         watch_test(a_removed_file_is_gone),
+        watch_test(what_leaves_work_unfinished_is_shown_no_more),
         watch_test(a_tree_that_is_moved_in_is_found_and_listened_to),
         watch_test(folders_made_and_filled_at_once_lose_nothing),
         watch_test(two_thousand_at_once),
