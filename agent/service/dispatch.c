@@ -668,6 +668,7 @@ static void tell(const struct acting *acting)
         break;
     case NEWS_TOKEN_RESUMED:
         log_event(LOG_INFO, "resumed", "reason", "the token is good again", NULL);
+        readback_look_within(acting->service->readback, 0);
         break;
     case NEWS_NETWORK_DOWN:
         log_event(LOG_ERROR, "unreachable", "url", acting->service->config->chorus.url, "reason",
@@ -675,6 +676,7 @@ static void tell(const struct acting *acting)
         break;
     case NEWS_NETWORK_UP:
         log_event(LOG_INFO, "reachable", "url", acting->service->config->chorus.url, NULL);
+        readback_look_within(acting->service->readback, 0);
         break;
     case NEWS_HOLD:
         when_about(acting->at_ms - when_steady_ms(), text);
@@ -802,9 +804,12 @@ void service_read_token(struct service *service)
     struct plan_event event = {.kind = PLAN_TOKEN};
     event.present = token_read(service->config->chorus.token_file, &token, &problem) == 0;
     event.changed = event.present && (service->token == NULL || strcmp(service->token, token) != 0);
+    if ((event.changed || !event.present) && uploader_set_token(service->uploader, token) != 0) {
+        event.present = event.changed = false; /* as if it had not been read: it is read again */
+        token_clear(&token);
+        mem_replace(&problem, mem_string("there is no memory for the token"));
+    }
     event.said = problem;
-    if (event.changed || !event.present)
-        uploader_set_token(service->uploader, token);
     token_clear(&service->token);
     service->token = token;
     service_plan(service, &event);

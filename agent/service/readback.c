@@ -178,10 +178,11 @@ static void on_timer(uv_timer_t *timer)
 void readback_look_within(struct readback *readback, int64_t ms)
 {
     int64_t at = when_now_ms() + ms;
-    if (readback->closing || readback->busy || (readback->next_ms != 0 && readback->next_ms <= at))
+    if (readback->closing || (readback->next_ms != 0 && readback->next_ms <= at))
         return;
     readback->next_ms = at;
-    sleep_until_due(readback);
+    if (!readback->busy) /* else it sleeps no longer than that once it is not */
+        sleep_until_due(readback);
 }
 
 struct readback *readback_new(struct service *service)

@@ -46,6 +46,7 @@ struct retirements {
     struct retiring *current; /* NULL: none */
     struct retiring *hanging;
     bool closing;
+    bool asked; /* to look again, meanwhile: what is due may have come after its look */
     unsigned handles;
     int64_t next_ms; /* wall: when the next one is due, 0: none */
 };
@@ -251,7 +252,10 @@ static void begin_done(void *ctx)
     struct retirements *retirements = retiring->retirements;
     if (retiring->file.path == NULL) {
         drop(retiring);
-        sleep_until_due(retirements);
+        if (retirements->asked)
+            retirements_look_soon(retirements->service);
+        else
+            sleep_until_due(retirements);
         return;
     }
     retiring->work.data = retiring;
@@ -318,6 +322,7 @@ static void on_timer(uv_timer_t *timer)
     struct retiring *retiring = mem_zalloc(sizeof *retiring);
     retiring->retirements = retirements;
     retirements->current = retiring;
+    retirements->asked = false;
     journal_add(retirements->service->journal,
                 &(struct journal_step){apply_begin, begin_done, drop, retiring});
 }
@@ -327,6 +332,7 @@ static void on_timer(uv_timer_t *timer)
 void retirements_look_soon(struct service *service)
 {
     struct retirements *retirements = service->retirements;
+    retirements->asked = true;
     if (!retirements->closing && retirements->current == NULL)
         uv_timer_start(&retirements->timer, on_timer, 0, 0);
 }
