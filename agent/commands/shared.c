@@ -73,8 +73,12 @@ int command_enter_state_dir(const struct config *config, bool make)
                     config->state_dir, strerror(errno));
         return EX_CANTCREAT;
     }
-    if (stat(config->state_dir, &st) != 0)
-        return make ? EX_CANTCREAT : 0;
+    if (stat(config->state_dir, &st) != 0) {
+        if (!make)
+            return 0;
+        command_say("cannot look at state_dir %s: %s", config->state_dir, strerror(errno));
+        return EX_CANTCREAT;
+    }
     /* its folder need not be ours to write to, once we are that owner */
     if (make && geteuid() == 0 && st.st_uid != 0)
         free(control_dir_make(config->control_dir, config->control_group, st.st_uid, st.st_gid));

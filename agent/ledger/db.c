@@ -10,7 +10,7 @@
 #include "agent/base/mem.h"
 
 /* More than the ledger has statements: each is kept once it was used. */
-enum { MOST_QUERIES = 512, BUSY_MS = 10000 };
+enum { MOST_QUERIES = 512, BUSY_MS = 2000 };
 
 struct query {
     struct db *db;

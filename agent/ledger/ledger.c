@@ -40,8 +40,11 @@ static int enter(struct db *db)
         query = db_query(db, "PRAGMA quick_check(1)");
         char *verdict = query_step(query) ? query_string(query, 0) : NULL;
         query_end(query);
+        int error = db_error(db); /* what cannot be read now is not broken for that */
         bool sound = verdict != NULL && strcmp(verdict, "ok") == 0;
         free(verdict);
+        if (error != 0)
+            return error;
         if (!sound)
             return -EUCLEAN;
     }
