@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sysexits.h>
 
+#include "agent/base/json.h"
 #include "agent/commands/command.h"
 #include "agent/commands/describe.h"
 
@@ -189,6 +190,7 @@ int main(int argc, char **argv)
     if (general.help)
         return help_command(command);
     keep_memory_private();
+    json_begin();
     struct invocation invocation = {general.config_file, kept, argv};
     return command->run(&invocation);
 }

@@ -11,6 +11,12 @@
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
 
+void json_begin(void)
+{
+    cJSON_Hooks hooks = {.malloc_fn = mem_zalloc, .free_fn = free};
+    cJSON_InitHooks(&hooks);
+}
+
 cJSON *json_read_file(const char *file, size_t most)
 {
     struct stat st;

@@ -9,6 +9,10 @@
 
 #include <cjson/cJSON.h>
 
+/* First of all, before any other thread: short of memory cJSON, which says so with half an object,
+ * ends the process as mem.h says. Of the whole process, also where other rooms use cJSON. */
+void json_begin(void);
+
 /* A regular file of at most `most` bytes, no link: new, or NULL if it is missing or no JSON. */
 cJSON *json_read_file(const char *file, size_t most);
 
