@@ -68,6 +68,10 @@ ERRORS = {
     "uname": ("EFAULT",),
     "sysinfo": ("EFAULT",),
 }
+#: What passes: no call fails so for ever. (And locks that are refused for ever are given back all the same, which the name
+#: of the call does not tell.)
+_ONCE_ONLY = {"EINTR", "fcntl", ("sendto", "EAGAIN"), ("recvfrom", "EAGAIN"), ("openat2", "EAGAIN")}
+REPEATED = 6  # places of calls alike (one name, the same arguments but for numbers) at which an error is tried
 FOLLOWED = 12  # places of each call from which on an error stays
 
 
@@ -78,6 +82,13 @@ def spread(draw, among, count):
         return among
     begin, step = draw.random(), len(among) / count
     return [among[min(len(among) - 1, int((i + begin) * step))] for i in range(count)]
+
+
+def ends(among, count):
+    """`count` of them, evenly, with the first and the last; all where there are no more."""
+    if count >= len(among):
+        return among
+    return [among[round(i * (len(among) - 1) / (count - 1))] for i in range(count)]
 
 
 def places(calls):
@@ -112,14 +123,17 @@ def kills(scenario, calls, count, seed):
 
 
 def faults(scenario, calls):
-    """Every call with every error, once; and from so many of them on."""
-    numbers = defaultdict(set)
+    """Every kind of call with every error, once: calls of one name with the same arguments but for numbers are one kind,
+    and of those that repeat some places are taken, evenly from the first to the last. And each error that can stay, from
+    so many places of each name on."""
+    kinds, numbers = defaultdict(list), defaultdict(set)
     for call in calls:
-        numbers[call.name].add(call.number)
-    points = []
-    for name, among in sorted(numbers.items()):
-        for error in ERRORS.get(name, ()):
-            points += [f"fault:{scenario}:{name}:{n}:{error}:once" for n in sorted(among)]
-            points += [f"fault:{scenario}:{name}:{n}:{error}:on"
-                       for n in spread(random.Random(0), sorted(among), FOLLOWED)]
-    return points
+        if call.may_fail and call.name in ERRORS:
+            kinds[call.name, call.shape].append(call.number)
+            numbers[call.name].add(call.number)
+    once = [f"fault:{scenario}:{name}:{n}:{error}:once" for (name, _), among in sorted(kinds.items())
+            for n in ends(sorted(set(among)), REPEATED) for error in ERRORS[name]]
+    on = [f"fault:{scenario}:{name}:{n}:{error}:on" for name, among in sorted(numbers.items())
+          for error in ERRORS[name] if not _ONCE_ONLY & {name, error, (name, error)}
+          for n in ends(sorted(among), FOLLOWED)]
+    return list(dict.fromkeys(once)) + on

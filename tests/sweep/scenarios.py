@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import closing
+from datetime import datetime
 
 from support import programs
 from support.agent import Agent
@@ -15,7 +16,8 @@ from support.recordings import many, sha256
 import traced
 
 PATIENCE = 45  # s: what takes longer hangs
-OPENLY = 8  # s: after that it may wait for a time that it tells
+OBEYS = 8  # s: after that it does not obey SIGTERM
+OPENLY = 3  # s: after that it may wait for a time that it tells
 QUICK = {
     "log_level": "info",
     "upload": {"retry_first": "10ms", "retry_max": "50ms", "resend_after": "50ms", "stall_timeout": "5s"},
@@ -34,6 +36,11 @@ class Wrong(Exception):
     """The promise is broken."""
 
 
+def is_later(when):
+    """Whether a time as `list` tells it, if it tells any, is more than a moment away."""
+    return when is not None and datetime.fromisoformat(when.replace("Z", "+00:00")).timestamp() > time.time() + 1
+
+
 class Scenario:
     """One installation and its story. Subclasses say what happens in it."""
 
@@ -43,10 +50,11 @@ class Scenario:
     changes = {}
     count = 3
 
-    def __init__(self, room):
+    def __init__(self, room, home=None):
+        """`home`: where the installation shall stand, if not in the room."""
         self.room = room
         self.double = Double(room / "chorus", "--no-sync", *self.switches, script=self.script).start()
-        self.agent = Agent(room / "agent", self.double.url, **QUICK)
+        self.agent = Agent((home or room) / "agent", self.double.url, **QUICK)
         self.done = self.agent.root / "done"
         self.done.mkdir()
         self.agent.configure(**self.changes)
@@ -65,42 +73,53 @@ class Scenario:
     def take(self, paths):
         self.expected += [sha256(path) for path in paths]
 
-    def begin(self, wrapper=()):
+    def begin(self, wrapper=(), switches=None):
         self.lives += 1
-        return traced.Life(self.agent, programs.find("CHORUS_AGENT"), self.command, wrapper,
-                           self.room / f"said-{self.lives}")
+        program = programs.find("CHORUS_AGENT" if switches is None else "CHORUS_FAULTY_AGENT")
+        return traced.Life(self.agent, program, self.command, wrapper, self.room / f"said-{self.lives}", switches or {})
 
-    def live(self, wrapper=(), patience=PATIENCE):
-        """One life, to its own end or to that of what is to be done; then SIGTERM. (exit code or None where it
+    def live(self, wrapper=(), patience=PATIENCE, switches=None):
+        """One life, with such variables of the faulty program where `switches` are given, to its own end or to that of what is to be done; then SIGTERM. (exit code or None where it
         did not end, what it said, whether all was done in it)"""
-        life = self.begin(wrapper)
+        life = self.begin(wrapper, switches)
         try:
-            if self.command == "once":
-                end = time.monotonic() + patience
-                code = life.wait(min(OPENLY, patience))
-                while code is None and time.monotonic() < end and not self.waits_openly():
-                    code = life.wait(1)
-                over = code is not None
-            else:
-                over = self.drive(life, time.monotonic() + patience)
-                code = life.end() if not life.is_over() else life.process.returncode
-            if code is None:
-                life.end()
+            end = time.monotonic() + patience
+            over = self.follow(life, end) if self.command == "once" else self.drive(life, end)
+            if "Sanitizer" in life.text():
+                life.wait(30)  # it takes its time over its report
+            code = life.end(OBEYS) if not life.is_over() else life.process.returncode
             return code, life.text(), over
         finally:
             life.kill()
 
+    def follow(self, life, end):
+        """Waits for the end of `once`; true where it came by itself."""
+        code = life.wait(min(OPENLY, end - time.monotonic()))
+        while code is None and time.monotonic() < end and not self.waits_openly():
+            code = life.wait(1)
+        return code is not None
+
     def drive(self, life, end):
         """Goes along with a life of `run`; true where all was done in it."""
+        self.look_again = time.monotonic() + OPENLY
         while not self.is_done() or "event=started" not in life.text():  # before that, SIGTERM just ends it
-            if life.is_over() or time.monotonic() > end:
+            if self.is_in_vain(life, end):
                 return False
             time.sleep(0.01)
         while not self.is_at_rest():
-            if life.is_over() or time.monotonic() > end:
+            if self.is_in_vain(life, end):
                 return False
             time.sleep(0.05)
         return True
+
+    def is_in_vain(self, life, end):
+        now = time.monotonic()
+        if life.is_over() or now > end:
+            return True
+        if now < self.look_again:
+            return False
+        self.look_again = now + 1
+        return self.waits_openly()
 
     def is_at_rest(self):
         """What the double has, the agent knows too: an answer may have been lost."""
@@ -114,19 +133,34 @@ class Scenario:
         return len(self.double.stored()) >= len(self.expected)
 
     def waits_openly(self):
-        """What is not done yet has its time to be tried again, and a reason: it does not hang."""
+        """What is not done yet has its time to be tried again, in a while, and a reason: it does not hang."""
         rest = [one for one in self.agent.list() if one["state"] not in ("uploaded", "duplicate", "skipped")]
-        return bool(rest) and all(one.get("next_attempt_at") and one.get("reason") for one in rest)
+        if rest:
+            return all(is_later(one.get("next_attempt_at")) and one.get("reason") for one in rest)
+        return self.is_put_off()
+
+    def is_put_off(self):
+        """What comes after the upload has its time."""
+        if not self.has_ledger():
+            return False
+        with closing(sqlite3.connect(self.agent.state_dir / "ledger.db")) as ledger:
+            later = 1000 * time.time() + 2000
+            return ledger.execute("SELECT EXISTS (SELECT 1 FROM path WHERE retire_ms > ?1)", (later,)).fetchone()[0] == 1
+
+    def has_ledger(self):
+        path = self.agent.state_dir / "ledger.db"
+        if not path.exists():
+            return False
+        with closing(sqlite3.connect(path)) as ledger:
+            return ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'path'").fetchone() is not None
 
     def hurry(self):
         """What is put off for a minute, or five, is due now: it stands for the waiting."""
-        path = self.agent.state_dir / "ledger.db"
-        if not path.exists():
+        if not self.has_ledger():
             return
-        with closing(sqlite3.connect(path)) as ledger, ledger:
-            if ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'path'").fetchone() is None:
-                return  # it did not come that far
+        with closing(sqlite3.connect(self.agent.state_dir / "ledger.db")) as ledger, ledger:
             ledger.execute("UPDATE recording SET next_attempt_ms = 0 WHERE next_attempt_ms IS NOT NULL")
+            ledger.execute("UPDATE recording SET check_ms = 0 WHERE check_ms IS NOT NULL")
             ledger.execute("UPDATE path SET retire_ms = 0 WHERE retire_ms IS NOT NULL")
 
     # -- what must hold in the end --
@@ -142,12 +176,18 @@ class Scenario:
         lost = set(self.expected) - set(stored)
         if lost:
             raise Wrong(f"lost: {len(lost)} of {len(self.expected)}")
+        keyless = [one["n"] for one in self.double.posts() if one["whole"] and not one.get("fields", {}).get("meeting_id")]
+        if keyless:
+            raise Wrong(f"requests without their key: {keyless}")
         if self.double.offences():
             raise Wrong(f"offences: {self.double.offences()}")
         with closing(sqlite3.connect(self.agent.state_dir / "ledger.db")) as ledger:
             word = ledger.execute("PRAGMA integrity_check").fetchone()[0]
         if word != "ok":
             raise Wrong(f"the ledger: {word}")
+        aside = list(self.agent.state_dir.glob("ledger.corrupt-*"))
+        if aside:
+            raise Wrong(f"the ledger was taken for broken: {aside}")
         self.verify_files()
         self.verify_states()
 
@@ -218,6 +258,40 @@ class Move(Scenario):
             raise Wrong(f"local files: {len(left)} left, {sum(moved.values())} moved of {len(self.expected)}")
 
 
+class Remove(Scenario):
+    """Each is deleted once Chorus shows it as processed; that is asked a minute after the upload, which stands for
+    itself in a life before."""
+
+    command = "run"
+    changes = {"watches": {"calls": {"after_upload": "delete"}}}
+
+    def prepare(self):
+        super().prepare()
+        self.is_uploaded_only = True
+        code, said, over = self.live()
+        if code != 0 or not over:
+            raise Wrong(f"the uploads before: {code}\n{said[-1500:]}")
+        self.is_uploaded_only = False
+
+    def begin(self, wrapper=(), switches=None):
+        self.hurry()
+        return super().begin(wrapper, switches)
+
+    def is_done(self):
+        return super().is_done() if self.is_uploaded_only else not self.files_below(self.agent.calls)
+
+    def is_put_off(self):
+        with closing(sqlite3.connect(self.agent.state_dir / "ledger.db")) as ledger:
+            later = 1000 * time.time() + 2000
+            return super().is_put_off() or ledger.execute(
+                "SELECT EXISTS (SELECT 1 FROM recording WHERE check_ms > ?1)", (later,)).fetchone()[0] == 1
+
+    def verify_files(self):
+        left = self.files_below(self.agent.calls)
+        if left:
+            raise Wrong(f"local files: {len(left)} left")
+
+
 class Since(Scenario):
     """since: start. What stands there at first is passed over, for ever; what comes then is taken."""
 
@@ -267,4 +341,4 @@ class Control(Lost):
     switches = ("--check-then-store", 700)
 
 
-ALL = {each.__name__.lower(): each for each in (First, Burst, Lost, Move, Since)}
+ALL = {each.__name__.lower(): each for each in (First, Burst, Lost, Move, Remove, Since)}

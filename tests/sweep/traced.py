@@ -9,8 +9,9 @@ import time
 from collections import defaultdict, namedtuple
 from pathlib import Path
 
-#: A call of a life: its thread, its name, its number among the calls of that name in that thread.
-Call = namedtuple("Call", "thread name number")
+#: A call of a life: its thread, its name, its number among the calls of that name in that thread; its arguments without
+#: numbers; whether it may fail at all.
+Call = namedtuple("Call", "thread name number shape may_fail")
 
 _CALL = re.compile(r"^(\d+) +(\w+)\(")
 # The first that main() does: what comes before it belongs to the loader.
@@ -37,7 +38,7 @@ def missing():
 
 def recording(to):
     """The command before a program that writes down every call."""
-    return ["strace", "-f", "-s", "0", "-o", str(to)]
+    return ["strace", "-f", "-y", "-s", "0", "-o", str(to)]
 
 
 def injecting(to, name, effect, when):
@@ -45,6 +46,12 @@ def injecting(to, name, effect, when):
     --seccomp-bpf: strace 6.1 then delivers no signal."""
     return ["strace", "-f", "-y", "-s", "64", "-o", str(to), "-e", f"trace={name}",
             "-e", f"inject={name}:{effect}:when={when}"]
+
+
+def shape_of(line, room):
+    """The arguments of a call, without the numbers in them: calls of one shape are one place in the program."""
+    arguments = re.sub(r"( *<unfinished|\) += ).*$", "", line.split("(", 1)[1])
+    return re.sub(r"0x[0-9a-f]+|[0-9]+", "N", arguments.replace(str(room), ""))
 
 
 def calls_of(trace):
@@ -61,7 +68,8 @@ def calls_of(trace):
             loaded = {called: count for (_, called), count in counts.items() if called != _MAIN}
         # A number that the loader reaches too would be its own.
         if loaded is not None and counts[thread, name] > loaded.get(name, 0):
-            calls.append(Call(thread, name, counts[thread, name]))
+            calls.append(Call(thread, name, counts[thread, name], shape_of(line, Path(trace).parent),
+                              is_possible(line)))
     return calls
 
 
@@ -73,8 +81,8 @@ def injected(trace):
 
 
 _NOT_OF_A_DISK = re.compile(r"^\d+ +(?:read|write)\(\d+<(?:anon_inode|pipe|socket)")
-# Without memory for a thread's stack libuv ends the process, and a supervisor starts it again.
-_OF_LIBUV = re.compile(r"^\d+ +mmap\(.*MAP_STACK")
+# Without memory for a thread's stack, or the pipe of its signals, libuv ends the process, and a supervisor starts it again.
+_OF_LIBUV = re.compile(r"^\d+ +(?:mmap\(.*MAP_STACK|pipe2\(.*, O_CLOEXEC\))")
 _NEVER_FAILS = re.compile(r"^\d+ +fcntl\(.*(?:F_UNLCK|F_[GS]ETF[DL]\b)")
 
 
@@ -88,13 +96,13 @@ def is_possible(line):
 class Life:
     """One life of the agent, perhaps under strace. Signals go to the agent itself."""
 
-    def __init__(self, agent, program, command, wrapper, said):
+    def __init__(self, agent, program, command, wrapper, said, switches):
         self.said = Path(said)
         self.traced = bool(wrapper)
         with open(self.said, "ab") as out:
             self.process = subprocess.Popen([*wrapper, program, "-c", str(agent.config_file), command],
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                            cwd=agent.root, env=agent.env)
+                                            cwd=agent.root, env={**agent.env, **switches})
 
     def is_over(self):
         return self.process.poll() is not None
@@ -113,7 +121,7 @@ class Life:
             except ProcessLookupError:
                 pass
 
-    def end(self, timeout=8):
+    def end(self, timeout):
         """SIGTERM, and SIGKILL where that does not help; the exit code, None where it had to be killed."""
         self.send(signal.SIGTERM)
         code = self.wait(timeout)
