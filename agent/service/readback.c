@@ -21,7 +21,7 @@
 #define LONGEST_MS (INT64_C(60) * MINUTE_MS)
 #define LONGEST_LATE_MS DAY_MS
 #define NO_MORE_MS (30 * DAY_MS)
-enum { ANSWER_LIMIT = 4 * 1024 * 1024, LONGEST_SLEEP_MS = 60000 };
+enum { ANSWER_LIMIT = 4 * 1024 * 1024, LONGEST_SLEEP_MS = 60000, NOT_ASKED_MS = 5000 };
 
 struct readback {
     struct service *service;
@@ -131,7 +131,7 @@ static void ask(struct readback *readback)
                              readback, &readback->question);
     free(target);
     if (error != 0) {
-        readback->next_ms = when_now_ms() + SHORTEST_MS;
+        readback->next_ms = when_now_ms() + NOT_ASKED_MS; /* Chorus has no part in that */
         clear_batch(readback);
         sleep_until_due(readback);
     }
