@@ -28,7 +28,7 @@ def test_move_keeps_the_path_below_the_watch(double, agent_factory, recordings):
     path = put(agent, recordings, "monday/a.wav", 1)
     wait_until(lambda: (done / "monday" / "a.wav").exists(), "it was moved", describe=agent.describe)
     assert not path.exists()
-    assert not (agent.calls / ".chorus-agent").exists()
+    wait_until(lambda: not (agent.calls / ".chorus-agent").exists(), "the private place is gone", describe=agent.describe)
     assert "moved to" in agent.run("explain", str(path)).stdout
     assert len(double.stored()) == 1
 
@@ -127,6 +127,6 @@ def test_kills_neither_lose_nor_double_a_file_that_is_moved(double, agent_factor
     agent.start()
     wait_until(lambda: len(list(done.iterdir())) == 60, "all are moved", 60, describe=agent.describe)
     assert {recordings.sha256(path) for path in done.iterdir()} == sums
-    assert not list(agent.calls.iterdir())
+    wait_until(lambda: not list(agent.calls.iterdir()), "the private place is gone", describe=agent.describe)
     assert {row["sha256"] for row in double.stored()} == sums
     assert double.summary()["doubled"] == 0
