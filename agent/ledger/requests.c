@@ -293,7 +293,8 @@ size_t ledger_request_findings(struct ledger *ledger, int64_t request,
     return count;
 }
 
-/* One of those whose end is open: one that was not accepted yet, else the one accepted last. */
+/* One of those whose end is open: one that was not accepted yet, else the one accepted last. What
+ * is told as unconfirmed by now may go on being asked: nobody waits for that. */
 static int64_t last_open_erasure(struct ledger *ledger, int64_t request)
 {
     struct query *query =
@@ -306,7 +307,7 @@ static int64_t last_open_erasure(struct ledger *ledger, int64_t request)
         return id;
     query = db_query(ledger->db, "SELECT e.id FROM finding AS f JOIN erasure AS e ON e.id ="
                                  " f.erasure WHERE f.request = ? AND f.outcome = 0 AND e.phase <> 5"
-                                 " ORDER BY e.accepted_ms DESC LIMIT 1");
+                                 " AND e.outcome = 0 ORDER BY e.accepted_ms DESC LIMIT 1");
     query_bind_int(query, 1, request);
     return query_number(query);
 }

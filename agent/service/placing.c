@@ -151,16 +151,17 @@ static int move_control_file(const struct placing *placing, const char *folder)
     return error;
 }
 
+/* The control file first: whoever sees the result finds its request beside it. */
 int placing_run(const struct placing *placing, char **what)
 {
     char *folder = placing_folder(placing->control_dir, placing->request);
     *what = NULL;
-    int error = place_result(placing, folder);
-    if (error != 0 && error != -EEXIST) {
-        *what = mem_printf("its result cannot be written in %s: %s", folder, strerror(-error));
-    } else if (error == 0 && (error = move_control_file(placing, folder)) != 0) {
+    int error = move_control_file(placing, folder);
+    if (error != 0) {
         *what = mem_printf("the control file cannot be moved to %s: %s", folder, strerror(-error));
         error = error == -EEXIST ? -EIO : error;
+    } else if ((error = place_result(placing, folder)) != 0 && error != -EEXIST) {
+        *what = mem_printf("its result cannot be written in %s: %s", folder, strerror(-error));
     }
     free(folder);
     return error;

@@ -557,6 +557,29 @@ static void what_is_accepted_and_not_proven_is_told_so(void **state)
                      1);
 }
 
+static void one_that_stays_unconfirmed_does_not_end_the_wait_for_another(void **state)
+{
+    struct room *room = *state;
+    struct erasure e;
+    int64_t next;
+    upload(room, take(room, A, 'A').recording);
+    upload(room, take(room, B, 'B').recording);
+    int64_t request = delete (room, TARGET_GLOB, ROOT "/*");
+    for (int64_t id = 1; id <= 2; id++) {
+        assert_true(ledger_erasure(room->ledger, id, &e));
+        e.phase = ERASURE_CONFIRMS;
+        e.accepted_ms = room->now_ms + id;
+        e.outcome = id == 2 ? OUTCOME_UNCONFIRMED : OUTCOME_NONE;
+        ledger_erasure_save(room->ledger, &e, room->now_ms);
+    }
+    assert_false(
+        ledger_request_is_reportable(room->ledger, request, &an_hour, room->now_ms, &next));
+    assert_true(ledger_erasure(room->ledger, 1, &e));
+    e.outcome = OUTCOME_UNCONFIRMED;
+    ledger_erasure_save(room->ledger, &e, room->now_ms);
+    assert_true(ledger_request_is_reportable(room->ledger, request, &an_hour, room->now_ms, &next));
+}
+
 static void a_proof_is_written_down_once(void **state)
 {
     struct room *room = *state;
@@ -851,6 +874,7 @@ int main(void)
         in_a_room(by_force_it_goes_alone),
         in_a_room(the_twins_of_what_chorus_refuses_are_held),
         in_a_room(what_is_accepted_and_not_proven_is_told_so),
+        in_a_room(one_that_stays_unconfirmed_does_not_end_the_wait_for_another),
         in_a_room(a_proof_is_written_down_once),
         in_a_room(what_chorus_did_not_know_stays_deleted),
         in_a_room(what_has_no_id_is_sought_by_when_it_was_sent),
