@@ -11,6 +11,7 @@ from datetime import datetime
 from support import programs
 from support.agent import Agent
 from support.chorus import Double
+from support.deletion import outcomes, remaining
 from support.recordings import many, sha256
 
 import traced
@@ -30,6 +31,10 @@ LOST = """
 4: store status 503
 5: status 500
 """
+
+
+#: Nothing more is to be done with a recording.
+AT_REST = ("uploaded", "duplicate", "skipped", "deleted")
 
 
 class Wrong(Exception):
@@ -127,14 +132,14 @@ class Scenario:
         if said.returncode != 0:
             return False
         counts = json.loads(said.stdout)["counts"]
-        return not any(n for state, n in counts.items() if state not in ("uploaded", "duplicate", "skipped"))
+        return not any(n for state, n in counts.items() if state not in AT_REST)
 
     def is_done(self):
         return len(self.double.stored()) >= len(self.expected)
 
     def waits_openly(self):
         """What is not done yet has its time to be tried again, in a while, and a reason: it does not hang."""
-        rest = [one for one in self.agent.list() if one["state"] not in ("uploaded", "duplicate", "skipped")]
+        rest = [one for one in self.agent.list() if one["state"] not in AT_REST]
         if rest:
             return all(is_later(one.get("next_attempt_at")) and one.get("reason") for one in rest)
         return self.is_put_off()
@@ -162,6 +167,7 @@ class Scenario:
             ledger.execute("UPDATE recording SET next_attempt_ms = 0 WHERE next_attempt_ms IS NOT NULL")
             ledger.execute("UPDATE recording SET check_ms = 0 WHERE check_ms IS NOT NULL")
             ledger.execute("UPDATE path SET retire_ms = 0 WHERE retire_ms IS NOT NULL")
+            ledger.execute("UPDATE erasure SET due_ms = 0 WHERE due_ms IS NOT NULL")
 
     # -- what must hold in the end --
 
@@ -292,6 +298,49 @@ class Remove(Scenario):
             raise Wrong(f"local files: {len(left)} left")
 
 
+class Delete(Scenario):
+    """A control file names two of three recordings, which a life before has uploaded: these two go, once and for all, the
+    third stays, and one result tells it."""
+
+    command = "run"
+
+    def prepare(self):
+        super().prepare()
+        self.named = []
+        code, said, over = self.live()
+        if code != 0 or not over:
+            raise Wrong(f"the uploads before: {code}\n{said[-1500:]}")
+        self.named = sorted(self.files_below(self.agent.calls))[:2]
+        self.digests = {sha256(path) for path in self.named}
+        self.agent.request_deletion("two", "".join(f"{path}\n" for path in [*self.named, "@reason sweep"]))
+
+    def results(self):
+        return [path for path in self.files_below(self.agent.control_dir) if path.endswith(".result.json")]
+
+    def is_done(self):
+        return bool(self.results()) if self.named else super().is_done()
+
+    def waits_openly(self):
+        return False  # an answer that was lost is asked for again within seconds
+
+    def verify_states(self):
+        counts = self.agent.counts()
+        if counts != {"uploaded": 1, "deleted": 2}:
+            raise Wrong(f"states: {counts}")
+        if remaining(self.double) != set(self.expected) - self.digests:
+            raise Wrong(f"Chorus still has {remaining(self.double)}")
+        results = self.results()
+        if len(results) != 1:
+            raise Wrong(f"results: {results}")
+        with open(results[0]) as file:
+            result = json.load(file)
+        if outcomes(result) != {"deleted": 2}:
+            raise Wrong(f"the result says {result}")
+        left = [path for path in self.files_below(self.agent.control_dir) if path not in results]
+        if [os.path.relpath(path, self.agent.control_dir) for path in left] != ["done/two.delete"]:
+            raise Wrong(f"beside the result: {left}")
+
+
 class Since(Scenario):
     """since: start. What stands there at first is passed over, for ever; what comes then is taken."""
 
@@ -341,4 +390,4 @@ class Control(Lost):
     switches = ("--check-then-store", 700)
 
 
-ALL = {each.__name__.lower(): each for each in (First, Burst, Lost, Move, Remove, Since)}
+ALL = {each.__name__.lower(): each for each in (First, Burst, Lost, Move, Remove, Delete, Since)}
