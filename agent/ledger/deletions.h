@@ -24,6 +24,7 @@
 #include "watcher/identity.h"
 
 struct ledger;
+struct resolution;
 
 /* --- requests --- */
 
@@ -62,9 +63,11 @@ void ledger_request_read_whole(struct ledger *ledger, int64_t request);
 /* Open requests (not REPORTED, not REFUSED) above `after`, in order. false: no more. A read. */
 bool ledger_request_next(struct ledger *ledger, int64_t after, struct ledger_request *request);
 /* A file at this absolute path is settling or being hashed, so the ledger does not know it yet: if
- * a line names it (path, name, glob) it is blocked: once it has a checksum it is deleted, never
- * uploaded. Called for every such file before the lines are resolved. */
-void ledger_request_in_work(struct ledger *ledger, int64_t request, const char *path);
+ * a line names it (by path, name or glob, or by what `resolution` says of its fields) it is
+ * blocked: once it has a checksum it is deleted, never uploaded. Called for every such file before
+ * the lines are resolved. */
+void ledger_request_in_work(struct ledger *ledger, int64_t request, const char *path,
+                            const struct resolution *resolution);
 /* Resolves up to `most` further lines into findings. Returns how many it did; 0: all are done. */
 size_t ledger_request_resolve(struct ledger *ledger, int64_t request, size_t most);
 /* Distinct recordings, plus ids that the ledger does not know, plus files without a checksum yet;

@@ -134,7 +134,7 @@ static const char deletion_1[] =
     "  PRIMARY KEY(request, line)) WITHOUT ROWID;"
     "CREATE INDEX target_open ON target(request, line) WHERE resolved = 0;"
     "CREATE INDEX target_by_path ON target(request, value) WHERE kind IN (1, 3);"
-    "CREATE INDEX target_glob ON target(request, line) WHERE kind = 2;"
+    "CREATE INDEX target_tried ON target(request, line) WHERE kind IN (2, 6, 7);"
     "CREATE TABLE finding("
     "  id INTEGER PRIMARY KEY, request INTEGER NOT NULL, line INTEGER NOT NULL, recording INTEGER,"
     "  path BLOB, engagement_id TEXT, erasure INTEGER, outcome INTEGER NOT NULL DEFAULT 0,"

@@ -346,28 +346,71 @@ size_t ledger_request_resolve(struct ledger *ledger, int64_t request, size_t mos
 
 /* --- what is not in the ledger yet --- */
 
-static void globs_in_work(struct resolving *r, const char *path)
+static bool field_fits(const struct resolution *resolution, const char *target)
+{
+    size_t n = strcspn(target, "=");
+    for (size_t i = 0; i < resolution->field_count; i++) {
+        const struct resolution_field *field = &resolution->fields[i];
+        if (strncmp(field->name, target, n) == 0 && field->name[n] == '\0' &&
+            strcmp(field->value, target + n + 1) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The shorter one is the end of the longer; both are keys, backwards. */
+static bool phone_key_fits(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b);
+    return strncmp(a, b, n < m ? n : m) == 0;
+}
+
+static bool phone_fits(const struct resolution *resolution, const char *digits)
+{
+    char *wanted = fields_phone_key(digits);
+    bool fits = false;
+    for (size_t i = 0; i < resolution->field_count; i++) {
+        const struct resolution_field *field = &resolution->fields[i];
+        char *key = strncmp(field->name, "phone", 5) == 0 ? fields_phone_key(field->value) : NULL;
+        fits = fits || (key != NULL && phone_key_fits(key, wanted));
+        free(key);
+    }
+    free(wanted);
+    return fits;
+}
+
+static bool fits_in_work(enum target_kind kind, const char *value, const char *path,
+                         const struct resolution *resolution)
+{
+    if (kind == TARGET_GLOB)
+        return target_glob_fits(value, path);
+    return kind == TARGET_PHONE ? phone_fits(resolution, value) : field_fits(resolution, value);
+}
+
+/* Lines that no index helps with. */
+static void try_in_work(struct resolving *r, const char *path, const struct resolution *resolution)
 {
     unsigned after = 0;
     for (;;) {
         struct query *query =
-            db_query(r->ledger->db, "SELECT line, value FROM target WHERE request = ? AND kind = 2"
-                                    " AND line > ? ORDER BY line LIMIT 1");
+            db_query(r->ledger->db, "SELECT line, kind, value FROM target WHERE request = ? AND"
+                                    " kind IN (2, 6, 7) AND line > ? ORDER BY line LIMIT 1");
         query_bind_int(query, 1, r->request);
         query_bind_int(query, 2, after);
-        bool found = query_step(query);
-        char *pattern = found ? query_string(query, 1) : NULL;
-        r->line = after = found ? (unsigned)query_int(query, 0) : after;
-        query_end(query);
-        if (!found)
+        if (!query_step(query))
             return;
-        if (target_glob_fits(pattern, path))
+        r->line = after = (unsigned)query_int(query, 0);
+        enum target_kind kind = (enum target_kind)query_int(query, 1);
+        char *value = query_string(query, 2);
+        query_end(query);
+        if (fits_in_work(kind, value, path, resolution))
             block_path(r, path);
-        free(pattern);
+        free(value);
     }
 }
 
-void ledger_request_in_work(struct ledger *ledger, int64_t request, const char *path)
+void ledger_request_in_work(struct ledger *ledger, int64_t request, const char *path,
+                            const struct resolution *resolution)
 {
     struct resolving r = {.ledger = ledger, .request = request};
     const char *name = strrchr(path, '/') + 1; /* it is absolute */
@@ -385,5 +428,5 @@ void ledger_request_in_work(struct ledger *ledger, int64_t request, const char *
         block_path(&r, path);
     }
     free(lines.items);
-    globs_in_work(&r, path);
+    try_in_work(&r, path, resolution);
 }

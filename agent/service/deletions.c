@@ -278,17 +278,25 @@ static void look_for_file(struct deletions *deletions, struct ledger *ledger,
 /* --- resolving, and the guards --- */
 
 struct telling {
+    struct service *service;
     struct ledger *ledger;
     int64_t request;
-    const char *root;
+    const struct folder *folder;
+    const struct watch_config *watch;
 };
 
 static void tell_one(void *ctx, const struct watch_in_work *file)
 {
     const struct telling *telling = ctx;
+    const struct folder *folder = telling->folder;
+    const struct file_identity identity = {.size = file->size};
+    struct resolution resolution;
     char *path =
-        mem_printf("%s/%s", strcmp(telling->root, "/") == 0 ? "" : telling->root, file->path);
-    ledger_request_in_work(telling->ledger, telling->request, path);
+        mem_printf("%s/%s", strcmp(folder->root, "/") == 0 ? "" : folder->root, file->path);
+    service_resolve(telling->service, telling->watch, path, folder->root_length, &identity, NULL,
+                    0, NULL, NULL, &resolution);
+    ledger_request_in_work(telling->ledger, telling->request, path, &resolution);
+    resolution_clear(&resolution);
     free(path);
 }
 
@@ -296,8 +304,9 @@ static void tell_one(void *ctx, const struct watch_in_work *file)
 static void tell_in_work(struct service *service, struct ledger *ledger, int64_t request)
 {
     for (struct folder *f = service->folders; f != NULL; f = f->next) {
-        struct telling telling = {ledger, request, f->root};
-        if (!f->closing)
+        const struct watch_config *watch = config_watch(service->config, f->watch_name);
+        struct telling telling = {service, ledger, request, f, watch};
+        if (!f->closing && watch != NULL)
             watch_each_in_work(f->watch, tell_one, &telling);
     }
 }

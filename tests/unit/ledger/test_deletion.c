@@ -652,33 +652,48 @@ static void a_call_of_many_copies_goes_as_a_whole(void **state)
 static void a_file_that_settles_is_blocked_by_its_path(void **state)
 {
     struct room *room = *state;
-    struct request_facts facts = {.expect = -1, .targets = 3};
-    static const struct wish wishes[] = {
-        {TARGET_PATH, A, NULL}, {TARGET_NAME, "b.mp3", NULL}, {TARGET_GLOB, ROOT "/sub/*", NULL}};
+    struct request_facts facts = {.expect = -1, .targets = 5};
+    static const struct wish wishes[] = {{TARGET_PATH, A, NULL},
+                                         {TARGET_NAME, "b.mp3", NULL},
+                                         {TARGET_GLOB, ROOT "/sub/*", NULL},
+                                         {TARGET_PHONE, "5550123", NULL},
+                                         {TARGET_FIELD, "agent=6666", NULL}};
+    struct resolution_field fields[][2] = {
+        {{(char *)"agent", (char *)"666"}, {(char *)"phone", (char *)"5550124"}},
+        {{(char *)"agents", (char *)"6666"}, {(char *)"phone_b", (char *)"+1 555 555 0123"}},
+        {{(char *)"agent", (char *)"6666"}, {(char *)"phone", (char *)"123"}}};
+    struct resolution none = {.field_count = 0}, said = {.field_count = 2};
     static uint8_t digest[32] = {0xee};
     int64_t request = ledger_request_begin(room->ledger, "y.delete", digest, &facts, NOW);
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 5; i++)
         ledger_request_add(room->ledger, request,
                            &(struct request_line){.line = i + 1,
                                                   .kind = wishes[i].kind,
                                                   .text = wishes[i].value,
                                                   .value = wishes[i].value});
     ledger_request_read_whole(room->ledger, request);
-    ledger_request_in_work(room->ledger, request, A);
-    ledger_request_in_work(room->ledger, request, B);
-    ledger_request_in_work(room->ledger, request, C);
-    ledger_request_in_work(room->ledger, request, ROOT "/other.wav");
+    ledger_request_in_work(room->ledger, request, A, &none);
+    ledger_request_in_work(room->ledger, request, B, &none);
+    ledger_request_in_work(room->ledger, request, C, &none);
+    for (int i = 0; i < 3; i++) {
+        char path[64];
+        snprintf(path, sizeof path, ROOT "/%d.wav", i);
+        said.fields = fields[i];
+        ledger_request_in_work(room->ledger, request, path, &said);
+    }
     while (ledger_request_resolve(room->ledger, request, 10) > 0)
         ;
     mark_all(room, request);
     struct shown shown = result_of(room, request);
-    assert_int_equal(shown.count, 3);
+    assert_int_equal(shown.count, 5);
+    assert_string_equal(shown.paths[3], ROOT "/1.wav");
+    assert_string_equal(shown.paths[4], ROOT "/2.wav");
     assert_string_equal(shown.paths[0], A);
     assert_int_equal(shown.outcomes[0], OUTCOME_NEVER_UPLOADED);
     assert_int_equal(state_of(room, take(room, A, 'A').recording), STATE_DELETED);
     assert_int_equal(state_of(room, take(room, B, 'B').recording), STATE_DELETED);
     assert_int_equal(state_of(room, take(room, C, 'C').recording), STATE_DELETED);
-    assert_int_equal(state_of(room, take(room, ROOT "/other.wav", 'O').recording), STATE_QUEUED);
+    assert_int_equal(state_of(room, take(room, ROOT "/0.wav", 'O').recording), STATE_QUEUED);
     struct ledger_tombstone unfiled[8];
     assert_int_equal(ledger_tombstones_unfiled(room->ledger, unfiled, 8), 3);
     for (size_t i = 0; i < 3; i++)
@@ -693,8 +708,9 @@ static void a_copy_of_what_is_uploaded_that_settles_takes_it_along(void **state)
     int64_t id = take(room, A, 'A').recording;
     upload(room, id);
     commit(room);
+    static const struct resolution nothing;
     int64_t request = ask(room, TARGET_GLOB, ROOT "/none*");
-    ledger_request_in_work(room->ledger, request, ROOT "/none.wav");
+    ledger_request_in_work(room->ledger, request, ROOT "/none.wav", &nothing);
     take(room, ROOT "/none.wav", 'A');
     assert_int_equal(state_of(room, id), STATE_DELETING);
     /* no DELETE leaves before its tombstone stands in the file */
