@@ -136,19 +136,9 @@ static int64_t next_retirement_ms(struct ledger *ledger)
     return at;
 }
 
-bool ledger_next_retirement(struct ledger *ledger, int64_t now_ms,
-                            struct ledger_retirement *retirement, int64_t *next_ms)
+/* The columns of RETIREMENT_COLUMNS. */
+void retirement_read(const struct query *query, struct ledger_retirement *retirement)
 {
-    struct query *query = db_query(
-        ledger->db,
-        "SELECT p.id, p.watch, p.path, p.root_length, p.dev, p.ino, p.size, p.mtime_ns, p.ctime_ns,"
-        " r.sha256 FROM path AS p JOIN recording AS r ON r.id = p.recording"
-        " WHERE p.retire IN (1, 2) AND p.retire_ms <= ? ORDER BY p.retire_ms LIMIT 1");
-    query_bind_int(query, 1, now_ms);
-    if (!query_step(query)) {
-        *next_ms = next_retirement_ms(ledger);
-        return false;
-    }
     *retirement = (struct ledger_retirement){
         .path_id = query_int(query, 0),
         .watch = query_int(query, 1),
@@ -160,10 +150,21 @@ bool ledger_next_retirement(struct ledger *ledger, int64_t now_ms,
                      .mtime_ns = query_int(query, 7),
                      .ctime_ns = query_int(query, 8)},
     };
-    size_t n;
-    const void *sha256 = query_blob(query, 9, &n);
-    if (n == sizeof retirement->sha256)
-        memcpy(retirement->sha256, sha256, n);
+    query_hash(query, 9, retirement->sha256);
+}
+
+bool ledger_next_retirement(struct ledger *ledger, int64_t now_ms,
+                            struct ledger_retirement *retirement, int64_t *next_ms)
+{
+    struct query *query =
+        db_query(ledger->db, RETIREMENT_COLUMNS
+                 " WHERE p.retire IN (1, 2) AND p.retire_ms <= ? ORDER BY p.retire_ms LIMIT 1");
+    query_bind_int(query, 1, now_ms);
+    if (!query_step(query)) {
+        *next_ms = next_retirement_ms(ledger);
+        return false;
+    }
+    retirement_read(query, retirement);
     query_end(query);
     return true;
 }

@@ -21,9 +21,9 @@
 
 #include "agent/control/request.h"
 #include "agent/plan/erasure.h"
-#include "watcher/identity.h"
 
 struct ledger;
+struct ledger_retirement;
 struct resolution;
 
 /* --- requests --- */
@@ -149,17 +149,9 @@ bool ledger_engagement_is_anothers(struct ledger *ledger, int64_t recording,
 
 /* --- local copies (`@local delete`) --- */
 
-struct ledger_local_copy {
-    int64_t path_id, watch;
-    char *path;
-    size_t root_length;
-    struct file_identity identity;
-    uint8_t sha256[32];
-};
 /* The next local copy that a request asked to remove and whose deletion was accepted (or needed
- * none); false: none. Clear on true. A read. */
-bool ledger_next_local_copy(struct ledger *ledger, struct ledger_local_copy *copy);
-void ledger_local_copy_clear(struct ledger_local_copy *copy);
+ * none); false: none. ledger_retirement_clear on true. A read. */
+bool ledger_next_local_copy(struct ledger *ledger, struct ledger_retirement *copy);
 /* How it ended: removed, or `remains` with the reason; never tried again. */
 void ledger_local_copy_done(struct ledger *ledger, int64_t path_id, bool remains,
                             const char *reason, int64_t now_ms);

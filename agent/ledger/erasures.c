@@ -652,38 +652,19 @@ bool ledger_engagement_is_anothers(struct ledger *ledger, int64_t recording,
 
 /* --- local copies --- */
 
-bool ledger_next_local_copy(struct ledger *ledger, struct ledger_local_copy *copy)
+bool ledger_next_local_copy(struct ledger *ledger, struct ledger_retirement *copy)
 {
     struct query *query = db_query(
-        ledger->db,
-        "SELECT p.id, p.watch, p.path, p.root_length, p.dev, p.ino, p.size, p.mtime_ns, p.ctime_ns,"
-        " r.sha256 FROM path AS p JOIN recording AS r ON r.id = p.recording"
+        ledger->db, RETIREMENT_COLUMNS
         " LEFT JOIN erasure AS e ON e.superseded = 0 AND e.recording = CASE WHEN r.twin_of IS NULL"
         "  THEN r.id ELSE r.twin_of END"
         " WHERE p.remove = 1 AND r.state IN (12, 13) AND (r.state = 13 OR"
         "  e.accepted_ms IS NOT NULL) ORDER BY p.id LIMIT 1");
     if (!query_step(query))
         return false;
-    *copy = (struct ledger_local_copy){
-        .path_id = query_int(query, 0),
-        .watch = query_int(query, 1),
-        .path = query_string(query, 2),
-        .root_length = (size_t)query_int(query, 3),
-        .identity = {.dev = (uint64_t)query_int(query, 4),
-                     .ino = (uint64_t)query_int(query, 5),
-                     .size = (uint64_t)query_int(query, 6),
-                     .mtime_ns = query_int(query, 7),
-                     .ctime_ns = query_int(query, 8)},
-    };
-    query_hash(query, 9, copy->sha256);
+    retirement_read(query, copy);
     query_end(query);
     return true;
-}
-
-void ledger_local_copy_clear(struct ledger_local_copy *copy)
-{
-    free(copy->path);
-    copy->path = NULL;
 }
 
 void ledger_local_copy_done(struct ledger *ledger, int64_t path_id, bool remains,

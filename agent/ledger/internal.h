@@ -47,6 +47,12 @@ void posts_count(struct ledger *ledger, int by);
 /* Another present path of this recording than `except` (row id), 0: none. */
 int64_t recording_other_path(struct ledger *ledger, int64_t recording, int64_t except);
 
+/* A file that is to leave its path, after the upload or on request. */
+#define RETIREMENT_COLUMNS                                                                         \
+    "SELECT p.id, p.watch, p.path, p.root_length, p.dev, p.ino, p.size, p.mtime_ns, p.ctime_ns,"   \
+    " r.sha256 FROM path AS p JOIN recording AS r ON r.id = p.recording"
+void retirement_read(const struct query *query, struct ledger_retirement *retirement);
+
 /* --- deletion --- */
 
 /* SHA-256. */

@@ -293,8 +293,8 @@ static void tell_one(void *ctx, const struct watch_in_work *file)
     struct resolution resolution;
     char *path =
         mem_printf("%s/%s", strcmp(folder->root, "/") == 0 ? "" : folder->root, file->path);
-    service_resolve(telling->service, telling->watch, path, folder->root_length, &identity, NULL,
-                    0, NULL, NULL, &resolution);
+    service_resolve(telling->service, telling->watch, path, folder->root_length, &identity, NULL, 0,
+                    NULL, NULL, &resolution);
     ledger_request_in_work(telling->ledger, telling->request, path, &resolution);
     resolution_clear(&resolution);
     free(path);

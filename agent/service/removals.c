@@ -26,7 +26,7 @@ struct removals {
     char *root;
     enum retire_result result;
     int error;
-    struct ledger_local_copy copy; /* path NULL: none */
+    struct ledger_retirement copy; /* path NULL: none */
     int64_t tried;                 /* row id of the copy that was in use */
     int tries;
     char *reason;
@@ -38,7 +38,7 @@ static void on_timer(uv_timer_t *timer);
 static void clear(void *ctx)
 {
     struct removals *removals = ctx;
-    ledger_local_copy_clear(&removals->copy);
+    ledger_retirement_clear(&removals->copy);
     mem_replace(&removals->root, NULL);
     mem_replace(&removals->reason, NULL);
     removals->busy = false;
@@ -124,8 +124,8 @@ static void on_removed(struct file_work *work)
 static void apply_next(void *ctx, struct ledger *ledger)
 {
     struct removals *removals = ctx;
-    struct ledger_local_copy *copy = &removals->copy;
-    ledger_local_copy_clear(copy);
+    struct ledger_retirement *copy = &removals->copy;
+    ledger_retirement_clear(copy);
     if (!ledger_next_local_copy(ledger, copy))
         copy->path = NULL;
 }
@@ -134,7 +134,7 @@ static void apply_next(void *ctx, struct ledger *ledger)
 static void next_done(void *ctx)
 {
     struct removals *removals = ctx;
-    const struct ledger_local_copy *copy = &removals->copy;
+    const struct ledger_retirement *copy = &removals->copy;
     if (copy->path == NULL || removals->closing) {
         clear(removals);
         return;

@@ -841,7 +841,7 @@ static void undelete_lifts_it_with_a_new_generation(void **state)
 static void local_copies_go_after_acceptance(void **state)
 {
     struct room *room = *state;
-    struct ledger_local_copy copy;
+    struct ledger_retirement copy;
     struct request_facts facts = {.expect = -1, .local = true, .targets = 1};
     static const struct wish wishes[] = {{TARGET_PATH, A, NULL}, {TARGET_ENGAGEMENT, "e-x", NULL}};
     int64_t id = take(room, A, 'A').recording;
@@ -856,11 +856,11 @@ static void local_copies_go_after_acceptance(void **state)
     assert_true(ledger_next_local_copy(room->ledger, &copy));
     assert_string_equal(copy.path, A);
     ledger_local_copy_done(room->ledger, copy.path_id, false, NULL, room->now_ms);
-    ledger_local_copy_clear(&copy);
+    ledger_retirement_clear(&copy);
     assert_true(ledger_next_local_copy(room->ledger, &copy));
     assert_string_equal(copy.path, B);
     ledger_local_copy_done(room->ledger, copy.path_id, true, "another file", room->now_ms);
-    ledger_local_copy_clear(&copy);
+    ledger_retirement_clear(&copy);
     assert_false(ledger_next_local_copy(room->ledger, &copy));
     assert_true(ledger_request_local_is_done(room->ledger, request));
     struct shown shown = result_of(room, request);
