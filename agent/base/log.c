@@ -1,5 +1,6 @@
 #include "agent/base/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -208,8 +209,8 @@ static void end_entry(struct entry *entry, enum log_level level)
     }
     if (!entry->fields_wanted || !send_to_journal(entry, level)) {
         line->text[line->length++] = '\n';
-        ssize_t ignored = write(STDERR_FILENO, line->text, line->length);
-        (void)ignored; /* a log that cannot be written must not stop the service */
+        while (write(STDERR_FILENO, line->text, line->length) < 0 && errno == EINTR)
+            ; /* else: a log that cannot be written must not stop the service */
     }
     for (int i = 0; i < entry->field_count; i++)
         free(entry->fields[i].iov_base);

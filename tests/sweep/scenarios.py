@@ -106,8 +106,8 @@ class Scenario:
 
     def drive(self, life, end):
         """Goes along with a life of `run`; true where all was done in it."""
-        self.look_again = time.monotonic() + OPENLY
-        while not self.is_done() or "event=started" not in life.text():  # before that, SIGTERM just ends it
+        self.look_again = started_by = time.monotonic() + OPENLY
+        while not self.is_done() or not self.has_started(life, started_by):
             if self.is_in_vain(life, end):
                 return False
             time.sleep(0.01)
@@ -116,6 +116,11 @@ class Scenario:
                 return False
             time.sleep(0.05)
         return True
+
+    @staticmethod
+    def has_started(life, started_by):
+        """Before that SIGTERM just ends it. Its line may be the very one that could not be written."""
+        return "event=started" in life.text() or time.monotonic() > started_by
 
     def is_in_vain(self, life, end):
         now = time.monotonic()
