@@ -440,13 +440,10 @@ struct inbox *inbox_new(struct uv_loop_s *loop, const char *control_dir, const c
     inbox->control_dir = mem_string(control_dir);
     inbox->control_group = mem_string(control_group);
     inbox->hooks = *hooks;
-    if (watch_new(loop, &options, &callbacks, inbox, &inbox->watch) == 0 &&
-        watch_start(inbox->watch) == 0)
-        return inbox;
-    free(inbox->control_dir);
-    free(inbox->control_group);
-    free(inbox);
-    return NULL;
+    if (watch_new(loop, &options, &callbacks, inbox, &inbox->watch) != 0 ||
+        watch_start(inbox->watch) != 0)
+        mem_exhausted();
+    return inbox;
 }
 
 void inbox_configure(struct inbox *inbox, const char *control_group)

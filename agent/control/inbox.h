@@ -45,8 +45,7 @@ struct inbox_hooks {
     void *ctx;
 };
 
-/* Begins to look. `control_group` as in the configuration; "" for none. NULL: out of memory or of
- * descriptors. */
+/* Begins to look. `control_group` as in the configuration; "" for none. Never NULL. */
 struct inbox *inbox_new(struct uv_loop_s *loop, const char *control_dir, const char *control_group,
                         const struct inbox_hooks *hooks);
 void inbox_configure(struct inbox *inbox, const char *control_group);

@@ -10,7 +10,7 @@
 
 struct control {
     struct service *service;
-    struct inbox *inbox; /* NULL: it could not begin */
+    struct inbox *inbox;
 };
 
 static void on_take(void *ctx, struct control_file *file)
@@ -39,17 +39,13 @@ struct control *control_new(struct service *service)
     control->service = service;
     free(control_dir_make(config->control_dir, config->control_group, geteuid(), getegid()));
     control->inbox = inbox_new(&service->loop, config->control_dir, config->control_group, &hooks);
-    if (control->inbox != NULL)
-        service->open_parts++;
-    else
-        log_event(LOG_ERROR, "control-dir", "path", config->control_dir, "reason",
-                  "out of memory, or too many open files; no deletion request is taken", NULL);
+    service->open_parts++;
     return control;
 }
 
 void control_configure(struct control *control)
 {
-    if (control != NULL && control->inbox != NULL)
+    if (control != NULL)
         inbox_configure(control->inbox, control->service->config->control_group);
 }
 
@@ -62,10 +58,6 @@ static void on_closed(void *ctx)
 
 void control_close(struct control *control)
 {
-    if (control == NULL)
-        return;
-    if (control->inbox != NULL)
+    if (control != NULL)
         inbox_close(control->inbox, on_closed, control);
-    else
-        free(control);
 }

@@ -336,13 +336,8 @@ static struct folder *folder_new(struct service *service, const struct watch_con
     folder->root = mem_string(root);
     folder->reason = mem_string("");
     folder->said = mem_string("");
-    if (watch_new(&service->loop, options, &callbacks, folder, &folder->watch) != 0) {
-        log_event(LOG_ERROR, "watch-offline", "watch", watch->name, "path", root, "reason",
-                  "out of memory, or too many open files", NULL);
-        folder->closed = true;
-        folder_free_if_over(folder);
-        return NULL;
-    }
+    if (watch_new(&service->loop, options, &callbacks, folder, &folder->watch) != 0)
+        mem_exhausted(); /* a service that goes on without one of its watches would go quiet */
     folder->next = service->folders;
     service->folders = folder;
     service->open_parts++;
@@ -373,8 +368,6 @@ void folder_open_watch(struct service *service, const struct watch_config *watch
     struct watch_options options;
     options_of(watch, watch->path, true, &options);
     struct folder *folder = folder_new(service, watch, watch->path, &options);
-    if (folder == NULL)
-        return;
     folder->root_length = strlen(watch->path);
     open_in_ledger(folder, watch, true);
 }
@@ -408,10 +401,6 @@ void folder_open_look(struct service *service, const struct watch_config *watch,
     }
     struct folder *folder = folder_new(service, watch, root, &options);
     free(glob);
-    if (folder == NULL) {
-        bulk_look_over(bulk);
-        return;
-    }
     folder->bulk = bulk;
     folder->root_length = below ? n : strlen(root);
     open_in_ledger(folder, watch, false);
