@@ -326,6 +326,26 @@ char *query_text(struct query *query)
     return value;
 }
 
+/* SQLite tells a page that cannot be read as one that is broken, with the code of the error. */
+static int judge(const char *verdict)
+{
+    static const char mark[] = "error code=";
+    const char *code = strstr(verdict, mark);
+    if (strcmp(verdict, "ok") == 0)
+        return 0;
+    return code != NULL ? errno_of((int)strtol(code + sizeof mark - 1, NULL, 10), NULL) : -EUCLEAN;
+}
+
+int db_check(struct db *db)
+{
+    char *verdict = query_text(db_query(db, "PRAGMA quick_check(1)"));
+    int error = db_error(db);
+    if (error == 0)
+        error = verdict != NULL ? judge(verdict) : -EUCLEAN;
+    free(verdict);
+    return error;
+}
+
 int64_t db_last_id(const struct db *db)
 {
     return sqlite3_last_insert_rowid(db->sqlite);

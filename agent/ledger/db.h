@@ -43,6 +43,9 @@ const char *db_error_words(const struct db *db);
  * between. */
 void db_begin_reads(struct db *db);
 void db_end_reads(struct db *db);
+/* Whether its pages fit together: 0, -EUCLEAN (broken), or another negative errno: it cannot be
+ * told now, since a page could not be read. */
+int db_check(struct db *db);
 /* For reads outside a transaction: forget it. */
 void db_clear_error(struct db *db);
 

@@ -37,16 +37,9 @@ static int enter(struct db *db)
     bool clean = query_step(query) && query_int(query, 0) != 0;
     query_end(query);
     if (db_error(db) == 0 && !clean) {
-        query = db_query(db, "PRAGMA quick_check(1)");
-        char *verdict = query_step(query) ? query_string(query, 0) : NULL;
-        query_end(query);
-        int error = db_error(db); /* what cannot be read now is not broken for that */
-        bool sound = verdict != NULL && strcmp(verdict, "ok") == 0;
-        free(verdict);
+        int error = db_check(db);
         if (error != 0)
             return error;
-        if (!sound)
-            return -EUCLEAN;
     }
     if (db_error(db) != 0)
         return db_error(db);
@@ -73,7 +66,7 @@ int ledger_set_aside(const char *state_dir, int64_t now_ms, char **name)
     return error;
 }
 
-int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **out, char **why)
+static int open_once(const char *state_dir, enum ledger_mode mode, struct ledger **out, char **why)
 {
     char *problem = mode == LEDGER_WRITE ? place_problem(state_dir) : NULL;
     if (problem != NULL) {
@@ -108,6 +101,18 @@ int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **ou
     ledger->far_off_ms = PLAN_FAR_OFF_MS;
     *out = ledger;
     return 0;
+}
+
+int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **out, char **why)
+{
+    int error = open_once(state_dir, mode, out, why);
+    if (error != -EUCLEAN)
+        return error;
+    /* a read that fails at a bad moment makes SQLite take a sound file for a broken one: that is
+     * believed only when it is found twice */
+    if (why != NULL)
+        mem_replace(why, NULL);
+    return open_once(state_dir, mode, out, why);
 }
 
 void ledger_close(struct ledger *ledger)
