@@ -443,6 +443,7 @@ void job_start(struct watch *w, enum job_kind kind)
     job->wall_ns = watch_now().wall_ns;
     if (!load(w, job)) {
         w->litter = job->litter;
+        discard(w, job);
         w->pause_ns = watch_now().steady_ns + 1000 * MS_NS;
         return;
     }
