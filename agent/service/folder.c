@@ -334,7 +334,7 @@ static struct folder *folder_new(struct service *service, const struct watch_con
     folder->service = service;
     folder->watch_name = mem_string(watch->name);
     folder->root = mem_string(root);
-    folder->reason = mem_string("");
+    folder->reason = mem_string("it has not been looked at yet");
     folder->said = mem_string("");
     if (watch_new(&service->loop, options, &callbacks, folder, &folder->watch) != 0)
         mem_exhausted(); /* a service that goes on without one of its watches would go quiet */
