@@ -295,8 +295,9 @@ static void resolve_line(struct resolving *r)
 static bool next_line(struct resolving *r, char **problem)
 {
     struct query *query =
-        db_query(r->ledger->db, "SELECT line, kind, value, problem FROM target WHERE request = ?"
-                                " AND resolved = 0 ORDER BY line LIMIT 1");
+        db_query(r->ledger->db, "SELECT line, kind, value, problem FROM target INDEXED BY"
+                                " target_open WHERE request = ? AND resolved = 0"
+                                " ORDER BY line LIMIT 1");
     query_bind_int(query, 1, r->request);
     bool found = query_step(query);
     if (found) {
@@ -393,8 +394,9 @@ static void try_in_work(struct resolving *r, const char *path, const struct reso
     unsigned after = 0;
     for (;;) {
         struct query *query =
-            db_query(r->ledger->db, "SELECT line, kind, value FROM target WHERE request = ? AND"
-                                    " kind IN (2, 6, 7) AND line > ? ORDER BY line LIMIT 1");
+            db_query(r->ledger->db, "SELECT line, kind, value FROM target INDEXED BY target_tried"
+                                    " WHERE request = ? AND kind IN (2, 6, 7) AND line > ?"
+                                    " ORDER BY line LIMIT 1");
         query_bind_int(query, 1, r->request);
         query_bind_int(query, 2, after);
         if (!query_step(query))
@@ -415,7 +417,8 @@ void ledger_request_in_work(struct ledger *ledger, int64_t request, const char *
     struct resolving r = {.ledger = ledger, .request = request};
     const char *name = strrchr(path, '/') + 1; /* it is absolute */
     struct query *query = db_query(
-        ledger->db, "SELECT line FROM target WHERE request = ?1 AND kind IN (1, 3) AND"
+        ledger->db, "SELECT line FROM target INDEXED BY target_by_path WHERE request = ?1 AND"
+                    " value IN (?2, ?3) AND kind IN (1, 3) AND"
                     " ((value = ?2 AND kind = 1) OR (value = ?3 AND kind = 3)) ORDER BY line");
     query_bind_int(query, 1, request);
     query_bind_blob(query, 2, path, strlen(path));
