@@ -194,6 +194,18 @@ static void judge_without(const struct watch_config *watch, struct beside *besid
 
 /* --- several copies of one call --- */
 
+/* Whether its wait is over: it is queued already, maybe in the place of a preferred copy that is
+ * not sent and, where a rule skips it now, has no call key any more to be met by. */
+static bool is_its_turn(struct ledger *ledger, int64_t recording)
+{
+    struct ledger_job job;
+    if (ledger_job(ledger, recording, &job) != 0)
+        return false;
+    bool queued = job.state == STATE_QUEUED;
+    ledger_job_clear(&job);
+    return queued;
+}
+
 /* A copy that is not the preferred one lets it go first. */
 static void wait_for_preferred(struct ledger *ledger, const struct watch_config *watch,
                                const struct recording_at *at, struct resolution *resolution,
@@ -203,7 +215,8 @@ static void wait_for_preferred(struct ledger *ledger, const struct watch_config 
         return;
     resolution->preferred = watch_prefers(watch, at->path + at->root_length + 1);
     /* where it was met and is not sent, this copy goes instead */
-    if (resolution->preferred || ledger_met_preferred(ledger, resolution->call_key, at->recording))
+    if (resolution->preferred || is_its_turn(ledger, at->recording) ||
+        ledger_met_preferred(ledger, resolution->call_key, at->recording))
         return;
     int64_t until_ms = wait_ends(first_seen(ledger, at->recording), watch->prefer_wait_ms);
     if (until_ms > *not_before_ms) {

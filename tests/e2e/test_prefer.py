@@ -104,6 +104,25 @@ def test_the_wait_survives_a_kill_and_a_vanished_choice_promotes(double, site, r
     assert_kept(double, site, [mono])
 
 
+def test_the_next_is_promoted_when_the_chosen_one_is_skipped(double, site, recordings):
+    """At once: what was waited for has come, and is not sent."""
+    site.configure(watches={"calls": {"prefer_wait": "1h"}})
+    (site.root / "token").rename(site.root / "token.away")  # nothing is sent meanwhile
+    site.start()
+    mono = put(site, recordings, f"{NAME}.wav", 1)
+    site.wait_counts(waiting=1)
+    stereo = put(site, recordings, f"{NAME}-stereo.wav", 3)
+    site.wait_counts(queued=1, duplicate=1)
+    rules = [{"title": "bad", "pattern": "-stereo", "skip": "not this one"},
+             {"title": "call", "pattern": r"(?<call>\d{8}-\d{6}_\d+)(?:-\w+)?\.\w+$", "owner": "team@example.com"}]
+    site.configure(watches={"calls": {"rules": rules}})
+    site.reload()
+    (site.root / "token.away").rename(site.root / "token")
+    site.wait_counts(skipped=1, uploaded=1)
+    assert site.find(stereo)["state"] == "skipped" and "not this one" in site.find(stereo)["reason"]
+    assert_kept(double, site, [mono])
+
+
 def test_explain_says_what_is_preferred(site, recordings):
     mono = put(site, recordings, f"{NAME}.wav", 1)
     assert "waits for the preferred copy" in site.run("explain", mono, check=0).stdout
