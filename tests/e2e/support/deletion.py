@@ -63,8 +63,10 @@ def assert_proven(row):
 
 
 def assert_taken_whole(agent, name, folder="done"):
-    """The file is moved once its result stands there, and nothing is left of it in control_dir itself."""
-    wait_until(lambda: os.path.lexists(agent.control_dir / folder / f"{name}.delete"), f"{name} is in {folder}",
+    """The result appears last, whole: its request stands beside it, and nothing is left of either in control_dir itself."""
+    room = agent.control_dir / folder
+    wait_until(lambda: os.path.lexists(room / f"{name}.result.json"), f"the result of {name} is in {folder}",
                describe=agent.describe)
+    assert os.path.lexists(room / f"{name}.delete")
     assert not os.path.lexists(agent.control_dir / f"{name}.delete")
-    assert not [path for path in agent.control_dir.glob("**/*") if path.is_file() and ".new" in path.name]
+    assert not list(agent.control_dir.glob(f"**/.{name}.*"))
