@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from support.mounts import tmpfs
 from support.promise import assert_kept
 from support.waiting import wait_until
 
@@ -193,16 +194,61 @@ def test_a_link_in_place_of_a_sidecar_is_not_followed(double, site, recordings):
     assert_kept(double, site, [])
 
 
+def expect_moved(site, moved, recording, *sidecars):
+    """The recording, and beside it these, which are {name: content}."""
+    for name, content in dict(sidecars).items():
+        wait_until(lambda name=name: (moved / name).exists(), f"{name} is moved", describe=site.describe)
+        wait_until(lambda name=name, content=content: (moved / name).read_bytes() == content, f"{name} is whole")
+    assert (moved / recording).exists()
+    wait_until(lambda: not any(path.is_file() for path in site.calls.rglob("*")), "nothing is left behind",
+               describe=site.describe)
+    assert not list(moved.rglob(".*")), "no temporary file is left"
+
+
 def test_move_takes_the_sidecar_along(double, site, recordings):
     moved = site.root / "moved"
     moved.mkdir()
     site.configure(watches={"calls": {"after_upload": "move", "move_to": str(moved)}})
     site.start()
-    put_sidecar(site, "deep/a.json", {"user": "ann@example.com"})
-    path = site.put(recordings.wav(site.root / "a.wav", 1), "deep/a.wav")
-    wait_until(lambda: (moved / "deep/a.wav").exists() and (moved / "deep/a.json").exists(), "both are moved",
-               describe=site.describe)
-    assert not path.exists() and not (site.calls / "deep/a.json").exists()
+    sidecar = put_sidecar(site, "deep/a.json", {"user": "ann@example.com"})
+    content = sidecar.read_bytes()
+    site.put(recordings.wav(site.root / "a.wav", 1), "deep/a.wav")
+    expect_moved(site, moved, "deep/a.wav", ("deep/a.json", content))
+
+
+def test_move_takes_the_sidecar_along_to_another_file_system(double, site, recordings):
+    """It is copied there, with its times and mode, and overwrites nothing."""
+    with tmpfs(site.root / "moved") as moved:
+        assert moved.stat().st_dev != site.calls.stat().st_dev
+        (moved / "deep").mkdir()
+        (moved / "deep" / "a.json").write_text("somebody else's")
+        site.configure(watches={"calls": {"after_upload": "move", "move_to": str(moved)}})
+        site.start()
+        sidecar = put_sidecar(site, "deep/a.json", {"user": "ann@example.com", "notes": ["x" * 1000] * 100})
+        sidecar.chmod(0o640)
+        content, was = sidecar.read_bytes(), sidecar.stat()
+        site.put(recordings.wav(site.root / "a.wav", 1), "deep/a.wav")
+        expect_moved(site, moved, "deep/a.wav", ("deep/a-2.json", content), ("deep/a.json", b"somebody else's"))
+        now = (moved / "deep" / "a-2.json").stat()
+        assert now.st_mtime_ns == was.st_mtime_ns and now.st_mode == was.st_mode
+        site.stop()
+
+
+def test_a_sidecar_that_another_recording_still_needs_stays_until_that_is_sent(double, site, recordings):
+    moved = site.root / "moved"
+    moved.mkdir()
+    second = recordings.wav(site.root / "b.wav", 2)
+    site.configure(watches={"calls": {"after_upload": "move", "move_to": str(moved)}})
+    double.set_script(f"* sha {recordings.sha256(second)}: status 503")
+    site.start()
+    sidecar = put_sidecar(site, "a.json", {"user": "ann@example.com"})
+    content = sidecar.read_bytes()
+    site.put(recordings.wav(site.root / "a.wav", 1), "a.wav")
+    site.put(second, "a.oga")
+    wait_until(lambda: (moved / "a.wav").exists(), "the first is moved", describe=site.describe)
+    assert sidecar.read_bytes() == content and not (moved / "a.json").exists()
+    double.set_script("")
+    expect_moved(site, moved, "a.oga", ("a.json", content))
 
 
 @pytest.mark.parametrize("changes, words", [
