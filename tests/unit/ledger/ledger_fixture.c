@@ -227,7 +227,8 @@ static struct resolution resolution_of(const struct said *said)
                                .owner = mem_string(said->owner),
                                .name = mem_string(said->name),
                                .meeting_id = mem_string(said->meeting_id),
-                               .call_key = mem_string(said->call_key)};
+                               .call_key = mem_string(said->call_key),
+                               .preferred = said->preferred};
 }
 
 void resolve(struct room *room, int64_t recording, int64_t path, const struct said *said)

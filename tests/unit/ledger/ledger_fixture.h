@@ -46,6 +46,7 @@ struct said {
     enum key_kind key_kind;
     const char *owner, *name, *meeting_id, *call_key, *reason, *phone;
     int64_t not_before_ms;
+    bool preferred;
 };
 extern const struct said yes; /* resolved, with a key made of the content */
 extern const struct said no_owner;
