@@ -14,8 +14,6 @@
 #include "agent/chorus/engagements.h"
 #include "agent/rules/email.h"
 
-#define TARGET "/v3/users"
-
 struct users {
     char **emails; /* in order, none twice */
     size_t count, room;
@@ -112,7 +110,7 @@ long users_add_answer(struct users *users, const char *body, char **next)
     const cJSON *key = cJSON_GetObjectItemCaseSensitive(json, "continuation_key");
     if (cJSON_IsString(key) && key->valuestring[0] != '\0') {
         char *encoded = engagements_encode(key->valuestring);
-        *next = mem_printf(TARGET "?continuation_key=%s", encoded);
+        *next = mem_printf(USERS_TARGET "?continuation_key=%s", encoded);
         free(encoded);
     }
     cJSON_Delete(json);

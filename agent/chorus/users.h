@@ -11,6 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Where the list begins. */
+#define USERS_TARGET "/v3/users"
+
 struct users;
 
 struct users *users_new(void);

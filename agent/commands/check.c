@@ -7,15 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-#include <cjson/cJSON.h>
-
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
+#include "agent/chorus/users.h"
 #include "agent/commands/command.h"
 #include "agent/commands/doctor.h"
 #include "agent/commands/online.h"
@@ -187,39 +185,38 @@ static int judge(const struct config *config, const char *what, const struct onl
     return refused ? EX_NOPERM : EX_UNAVAILABLE;
 }
 
-/* The schema is unpublished: every string that is an e-mail address counts, wherever it stands. */
-static bool has_email(const cJSON *json, const char *email)
+static void check_owners(const struct config *config, const struct users *users,
+                         struct findings *findings)
 {
-    if (cJSON_IsString(json) && strcasecmp(json->valuestring, email) == 0)
-        return true;
-    const cJSON *item;
-    cJSON_ArrayForEach(item, json)
-    {
-        if (has_email(item, email))
-            return true;
-    }
-    return false;
-}
-
-static int check_owners(const struct config *config, const char *users, struct findings *findings)
-{
-    cJSON *json = cJSON_Parse(users);
-    if (json == NULL) {
-        printf("%s: GET /v3/users: the answer is not JSON\n", config->chorus.url);
-        return EX_UNAVAILABLE;
-    }
     for (size_t i = 0; i < config->watch_count; i++) {
         const struct watch_config *watch = &config->watches[i];
         for (size_t k = 0; k < rules_count(watch->rules); k++) {
             const char *owner = rules_constant_owner(watch->rules, k);
-            if (owner != NULL && !has_email(json, owner))
+            if (owner != NULL && !users_has(users, owner))
                 finding(findings,
                         "%s:%d: watch %s: owner %s is no user of Chorus that this token may see",
                         config->file, watch->line, watch->name, owner);
         }
     }
-    cJSON_Delete(json);
-    return 0;
+}
+
+static int check_users(const struct config *config, const char *token, struct findings *findings)
+{
+    struct users *users = users_new();
+    struct online_answer answer;
+    int code = 0;
+    if (online_get_users(config, token, users, &answer) == 0) {
+        check_owners(config, users, findings);
+    } else if (answer.status / 100 == 2) {
+        printf("%s: GET " USERS_TARGET ": the answer (%d) is no list of users: it is not JSON\n",
+               config->chorus.url, answer.status);
+        code = EX_UNAVAILABLE;
+    } else {
+        code = judge(config, "GET " USERS_TARGET, &answer);
+    }
+    online_clear(&answer);
+    users_free(users);
+    return code;
 }
 
 static int check_online(const struct config *config, const char *token, struct findings *findings)
@@ -233,12 +230,7 @@ static int check_online(const struct config *config, const char *token, struct f
     online_clear(&answer);
     if (code != 0)
         return code;
-    online_get(config, token, "/v3/users", &answer);
-    code = judge(config, "GET /v3/users", &answer);
-    if (code == 0)
-        code = check_owners(config, answer.body, findings);
-    online_clear(&answer);
-    return code;
+    return check_users(config, token, findings);
 }
 
 /* --- the command --- */

@@ -8,7 +8,7 @@
 #include "agent/commands/command.h"
 #include "uploader/uploader.h"
 
-enum { MOST_BYTES = 16 * 1024 * 1024 };
+enum { MOST_BYTES = 16 * 1024 * 1024, MOST_PAGES = 1000 };
 
 struct asking {
     struct uploader *uploader;
@@ -72,4 +72,31 @@ void online_clear(struct online_answer *answer)
     free(answer->body);
     free(answer->said);
     free(answer->date);
+}
+
+/* One page; `target` becomes the next one's, NULL: this was the last. A page without anybody new is
+ * the last, too: a list that goes in a circle ends. */
+static int get_page(const struct config *config, const char *token, struct users *users,
+                    char **target, struct online_answer *answer)
+{
+    char *next = NULL;
+    online_get(config, token, *target, answer);
+    long added = answer->status == 200 ? users_add_answer(users, answer->body, &next) : -1;
+    if (added <= 0)
+        mem_replace(&next, NULL);
+    mem_replace(target, next);
+    return added >= 0 ? 0 : -1;
+}
+
+int online_get_users(const struct config *config, const char *token, struct users *users,
+                     struct online_answer *answer)
+{
+    char *target = mem_string(USERS_TARGET);
+    int error = get_page(config, token, users, &target, answer);
+    for (int page = 1; error == 0 && target != NULL && page < MOST_PAGES; page++) {
+        online_clear(answer);
+        error = get_page(config, token, users, &target, answer);
+    }
+    free(target);
+    return error;
 }

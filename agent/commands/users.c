@@ -7,13 +7,11 @@
 
 #include <cjson/cJSON.h>
 
-#include "agent/base/mem.h"
 #include "agent/chorus/users.h"
 #include "agent/commands/command.h"
 #include "agent/commands/online.h"
 #include "agent/service/token.h"
 
-enum { MOST_PAGES = 1000 };
 enum form { FORM_TEXT, FORM_JSON, FORM_CSV };
 
 static void print_json(const char *email)
@@ -42,27 +40,6 @@ static void print_users(const struct users *users, enum form form)
 }
 
 /* 0, or an exit code, told. */
-static int read_page(const struct config *config, const char *token, struct users *users,
-                     char **target, bool *more)
-{
-    struct online_answer answer;
-    char *next = NULL;
-    int code = 0;
-    online_get(config, token, *target, &answer);
-    long added = answer.status == 200 ? users_add_answer(users, answer.body, &next) : -1;
-    if (answer.status == 401 || answer.status == 403)
-        code = EX_NOPERM;
-    else if (added < 0)
-        code = EX_UNAVAILABLE;
-    if (code != 0)
-        command_say("%s: no list of users: status %d%s%s", config->chorus.url, answer.status,
-                    answer.said[0] != '\0' ? ": " : "", answer.said);
-    *more = next != NULL && added > 0;
-    mem_replace(target, next);
-    online_clear(&answer);
-    return code;
-}
-
 static int ask(const struct config *config, struct users *users)
 {
     char *token, *problem;
@@ -71,12 +48,14 @@ static int ask(const struct config *config, struct users *users)
         free(problem);
         return EX_NOPERM;
     }
-    char *target = mem_string("/v3/users");
-    bool more = true;
+    struct online_answer answer;
     int code = 0;
-    for (int page = 0; code == 0 && more && page < MOST_PAGES; page++)
-        code = read_page(config, token, users, &target, &more);
-    free(target);
+    if (online_get_users(config, token, users, &answer) != 0) {
+        code = answer.status == 401 || answer.status == 403 ? EX_NOPERM : EX_UNAVAILABLE;
+        command_say("%s: no list of users: status %d%s%s", config->chorus.url, answer.status,
+                    answer.said[0] != '\0' ? ": " : "", answer.said);
+    }
+    online_clear(&answer);
     token_clear(&token);
     return code;
 }

@@ -105,7 +105,7 @@ static void on_timer(uv_timer_t *timer)
     users_free(owners->fresh);
     owners->fresh = users_new();
     owners->pages = 0;
-    ask(owners, "/v3/users");
+    ask(owners, USERS_TARGET);
 }
 
 void owners_configure(struct owners *owners)

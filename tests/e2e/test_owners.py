@@ -90,3 +90,52 @@ def test_the_table_that_users_prints_is_a_table(double_factory, agent_factory, r
     path = agent.put(recordings.wav(agent.root / "1.wav", 1), "ann.wav")
     wait_until(lambda: agent.counts().get("uploaded") == 1, "it is uploaded", describe=agent.describe)
     assert_kept(double, agent, [path])
+
+
+# ---- more than one page ----
+
+def page(*emails, key=None):
+    """A rule's action: an answer with these users, and the key of the next page."""
+    body = {"users": [{"email": email} for email in emails], "continuation_key": key}
+    return f"status 200 type application/json body '{json.dumps(body)}'"
+
+
+def paged(double, *pages):
+    double.set_script("".join(f"GET /v3/users {number}: {action}\n" for number, action in enumerate(pages, 1)))
+
+
+@pytest.fixture
+def constant(double, agent_factory):
+    return site_of(double, agent_factory, owner="bob@example.com")
+
+
+def test_check_online_finds_an_owner_on_a_later_page(double, constant):
+    paged(double, page("ann@example.com", key="2&x"), page("BOB@example.com"))
+    assert "proven" in constant.run("check", "--online", check=0).stdout
+    paged(double, page("ann@example.com", key="2&x"), page("eve@example.com"))
+    assert "bob@example.com is no user" in constant.run("check", "--online", check=78).stdout
+
+
+def test_users_prints_all_pages(double, constant):
+    paged(double, page("bob@example.com", key="2"), page("ann@example.com"))
+    assert constant.run("users", check=0).stdout.split() == ["ann@example.com", "bob@example.com"]
+
+
+def test_a_list_in_a_circle_ends(double, constant):
+    double.set_script("GET /v3/users *: " + page("bob@example.com", key="again"))
+    assert "proven" in constant.run("check", "--online", check=0).stdout
+    assert constant.run("users", check=0).stdout.split() == ["bob@example.com"]
+
+
+@pytest.mark.parametrize("fault, code, words", [
+    ("status 200 body '<html>' type text/html", 69, "no list of users"), ("status 204 body ''", 69, "no list of users"),
+    ("status 503", 69, "503"), ("status 401", 77, "401"), ("reset", 69, "no answer")])
+@pytest.mark.parametrize("pages", [0, 1])
+def test_check_online_proves_nothing_by_half_a_list(double, constant, pages, fault, code, words):
+    """Also where the owner stands on the half that came."""
+    paged(double, *[page("bob@example.com", key="2")] * pages, fault)
+    done = constant.run("check", "--online", check=code)
+    assert words in done.stdout and "proven" not in done.stdout
+    paged(double, *[page("bob@example.com", key="2")] * pages, fault)
+    done = constant.run("users", check=code)
+    assert done.stdout == "" and "no list of users" in done.stderr
