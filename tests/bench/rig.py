@@ -1,12 +1,15 @@
 """What every section of the benchmark uses: files, the sink, an installation of the agent, and a measured command."""
 
+import datetime
 import hashlib
 import http.client
 import json
 import os
+import platform
 import random
 import sqlite3
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,17 +20,63 @@ OWNER = "bench@example.com"
 KIB, MIB = 1 << 10, 1 << 20
 FOLDER = 1000  # files in one folder, at most
 
+PROJECT = Path(__file__).resolve().parents[2]
+
 programs = {}  # name: path of what was built
+
+
+def build(names):
+    """The release, into build-bench, or what lies in the build folder $CHORUS_BENCH_PROGRAMS, as it is. An agent of
+    $CHORUS_AGENT takes the place of its own."""
+    built = os.environ.get("CHORUS_BENCH_PROGRAMS")
+    folder = Path(built or PROJECT / "build-bench")
+    for command in (["cmake", "-S", str(PROJECT), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release", "-DCHORUS_TESTS=ON"],
+                    ["cmake", "--build", str(folder), "--parallel", str(os.cpu_count()), "--target", *names]):
+        if built:
+            break
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            sys.exit(done.stdout + "the build failed")
+    for name in names:
+        programs[name] = str(folder / ("agent" if name == "chorus-agent" else "tests/bench") / name)
+    programs["chorus-agent"] = os.environ.setdefault("CHORUS_AGENT", programs["chorus-agent"])
+
+
+# --- the machine ----------------------------------------------------------------------------------------
+
+
+def _told(command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip().splitlines()[0]
+    except (OSError, IndexError):
+        return "none"
+
+
+def congestion_here():
+    return Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+
+
+def about(network):
+    """What was measured where, in a line."""
+    cpu = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                if line.startswith("model name")), platform.machine())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    commit = _told(["git", "-C", str(PROJECT), "rev-parse", "--short", "HEAD"])
+    return [f"{datetime.date.today()}, commit {commit}, {os.cpu_count()} cores ({cpu}), {memory} GiB, "
+            f"Linux {platform.release()}, {network}; "
+            f"{_told(['curl', '--version'])[:12]}, {_told(['openssl', 'version'])[:14]}; "
+            f"load {os.getloadavg()[0]:.1f} at the start"]
 
 
 # --- files ----------------------------------------------------------------------------------------------
 
 
 class Files:
-    """`count` files of `size` bytes below `root`, each with content of its own; `manifest` has their checksums."""
+    """`count` files of `size` bytes below `root`, each with content of its own; `manifest` has their checksums, but of
+    sparse ones, which have almost only zeros."""
 
-    def __init__(self, root, count, size, first=0):
-        self.root, self.count, self.size = Path(root), count, size
+    def __init__(self, root, count, size, first=0, sparse=False):
+        self.root, self.count, self.size, self.sparse = Path(root), count, size, sparse
         self.manifest = self.root.with_suffix(".sums")
         self.list = self.root.with_suffix(".list")
         self.paths = [self._path(first + i) for i in range(count)]
@@ -48,6 +97,10 @@ class Files:
                 os.utime(path, (long_ago, long_ago))
 
     def _write(self, path, block):
+        if self.sparse:
+            path.write_bytes(path.name.encode())
+            os.truncate(path, self.size)
+            return ""
         digest, left, part = hashlib.sha256(), self.size, 0
         with open(path, "wb", buffering=0) as file:
             while left > 0:
@@ -68,15 +121,17 @@ def settle_disk():
 
 
 class Sink:
-    """A running bench-sink."""
+    """A running bench-sink; `inside` is a command that runs it in a network of its own, at that address."""
 
-    def __init__(self, room, manifest=None, check_every=0, arrivals=False):
+    def __init__(self, room, manifest=None, check_every=0, arrivals=False, address="127.0.0.1", inside=()):
+        self.address = address
         self.cert, key = Path(room) / "cert.pem", Path(room) / "key.pem"
         if not self.cert.exists():
             subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-                            "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-out",
+                            "/CN=localhost", "-addext", f"subjectAltName=IP:{address},DNS:localhost", "-out",
                             self.cert, "-keyout", key], check=True, capture_output=True)
-        command = [programs["bench-sink"], "--cert", self.cert, "--key", key, "--check-every", str(check_every)]
+        command = [*inside, programs["bench-sink"], "--listen", address, "--cert", self.cert, "--key", key,
+                   "--check-every", str(check_every)]
         command += ["--manifest", manifest] if manifest else []
         command += ["--arrivals"] if arrivals else []
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -84,10 +139,10 @@ class Sink:
         assert word == "ready"
 
     def url(self, scheme):
-        return f"{scheme}://127.0.0.1:{self.tls_port if scheme == 'https' else self.port}"
+        return f"{scheme}://{self.address}:{self.tls_port if scheme == 'https' else self.port}"
 
     def _ask(self, method, path):
-        connection = http.client.HTTPConnection("127.0.0.1", int(self.port), timeout=60)
+        connection = http.client.HTTPConnection(self.address, int(self.port), timeout=60)
         try:
             connection.request(method, path)
             return connection.getresponse().read()

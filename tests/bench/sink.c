@@ -3,10 +3,12 @@
  * hashes one file in so many. It is no Chorus: it refuses nothing and remembers only counts.
  *
  *     bench-sink --cert FILE --key FILE [--manifest FILE] [--check-every N] [--arrivals]
+ *                [--listen ADDRESS]
  *
- * It listens on two ports of 127.0.0.1 that are free, and says `ready HTTP HTTPS` on stdout. It
- * ends when its stdin does. GET /bench/counts: what it saw, as JSON; GET /bench/arrivals: when each
- * upload's first byte came; POST /bench/reset. Any other GET: no engagements.
+ * It listens on two ports of 127.0.0.1 (or ADDRESS) that are free, and says `ready HTTP HTTPS` on
+ * stdout. It ends when its stdin does. GET /bench/counts: what it saw, as JSON; GET
+ * /bench/arrivals: when each upload's first byte came; POST /bench/reset. Any other GET: no
+ * engagements.
  *
  * Two threads, each with the connections it accepted; answers are small and written at once.
  */
@@ -42,6 +44,7 @@ struct connection {
 };
 
 static struct listener listeners[2];
+static struct in_addr own_address;
 static SSL_CTX *context;
 
 static void die(const char *what, const char *why)
@@ -284,7 +287,7 @@ static void *work(void *none)
 
 static uint16_t listen_on(struct listener *listener, bool tls)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = own_address};
     socklen_t size = sizeof address;
     listener->tls = tls;
     listener->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -316,9 +319,13 @@ static void read_manifest(const char *path)
 static void read_options(int argc, char **argv)
 {
     static const struct option names[] = {
-        {"cert", required_argument, NULL, 'c'},     {"key", required_argument, NULL, 'k'},
-        {"manifest", required_argument, NULL, 'm'}, {"check-every", required_argument, NULL, 'e'},
-        {"arrivals", no_argument, NULL, 'a'},       {NULL, 0, NULL, 0},
+        {"cert", required_argument, NULL, 'c'},
+        {"key", required_argument, NULL, 'k'},
+        {"manifest", required_argument, NULL, 'm'},
+        {"check-every", required_argument, NULL, 'e'},
+        {"arrivals", no_argument, NULL, 'a'},
+        {"listen", required_argument, NULL, 'l'},
+        {NULL, 0, NULL, 0},
     };
     const char *cert = NULL, *key = NULL;
     int option;
@@ -339,6 +346,10 @@ static void read_options(int argc, char **argv)
         case 'a':
             tally_keep_arrivals();
             break;
+        case 'l':
+            if (inet_pton(AF_INET, optarg, &own_address) != 1)
+                die(optarg, "is no address");
+            break;
         default:
             exit(64);
         }
@@ -351,6 +362,7 @@ static void read_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
+    own_address.s_addr = htonl(INADDR_LOOPBACK);
     read_options(argc, argv);
     uint16_t plain = listen_on(&listeners[0], false), tls = listen_on(&listeners[1], true);
     for (int i = 0; i < THREADS; i++) {
