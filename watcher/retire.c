@@ -325,7 +325,7 @@ static int copy_beside(int parent, const char *name, int target, char chosen[NAM
     return error;
 }
 
-/* 0 (also if it is not there), or negative errno. */
+/* 0 (also if it is not there: an earlier try was cut off after this), or negative errno. */
 static int move_beside(const struct work *work)
 {
     struct stat st;
@@ -355,6 +355,14 @@ static int move_beside(const struct work *work)
     return error;
 }
 
+static enum retire_result take_along(struct work *work)
+{
+    if (work->what->beside == NULL || work->what->move_to == NULL)
+        return RETIRE_DONE;
+    work->error = -move_beside(work);
+    return work->error == 0 ? RETIRE_DONE : RETIRE_BESIDE_FAILED;
+}
+
 static enum retire_result retire(struct work *work, char **moved_to)
 {
     int error = open_parent(work);
@@ -366,6 +374,8 @@ static enum retire_result retire(struct work *work, char **moved_to)
     if (result != RETIRE_DONE)
         return result;
     result = verify(work);
+    if (result == RETIRE_DONE)
+        result = take_along(work);
     if (result != RETIRE_DONE) {
         put_back(work);
         return result;
@@ -380,9 +390,6 @@ enum retire_result retire_file(const struct retirement *retirement, char **moved
         *moved_to = NULL;
     work.root = beneath_root(retirement->root);
     enum retire_result result = work.root < 0 ? fail(&work, -work.root) : retire(&work, moved_to);
-    bool moved = result == RETIRE_DONE || result == RETIRE_GONE; /* by now, or before a crash */
-    if (moved && retirement->beside != NULL && retirement->move_to != NULL)
-        work.error = -move_beside(&work);
     if (work.private >= 0) {
         unlinkat(work.root, PRIVATE_FOLDER, AT_REMOVEDIR); /* only if it is empty */
         close(work.private);

@@ -24,6 +24,7 @@ enum retire_result {
     RETIRE_IN_USE,   /* somebody has it open for writing: try again later */
     RETIRE_FAILED, /* `error` says why (EROFS, EACCES, ENOSPC, ...); the file is where it was, or in
                       the private folder */
+    RETIRE_BESIDE_FAILED, /* as FAILED: `beside` could not be moved along, so the file stays too */
 };
 
 struct retirement {
@@ -32,13 +33,12 @@ struct retirement {
     uint8_t sha256[32];
     const char *move_to; /* a folder; the path below root is kept in it, nothing is overwritten (-2,
                             -3, ...); NULL: delete */
-    const char *beside;  /* a file below root that is moved along with it, into the folder where it
-                            goes; NULL: none. Never deleted. */
+    const char *beside;  /* a file below root that is moved along with it (just before it), into the
+                            folder where it goes; NULL: none. Never deleted. */
 };
 
 /* `moved_to` (may be NULL) gets the new path when it was moved, new string (free). `error` gets an
- * errno for FAILED; for DONE and GONE, why `beside` could not be moved along, 0: it was, or there
- * is none. */
+ * errno for FAILED and BESIDE_FAILED. */
 enum retire_result retire_file(const struct retirement *retirement, char **moved_to, int *error);
 
 #endif

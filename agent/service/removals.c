@@ -88,6 +88,7 @@ static char *words(const struct removals *removals)
     case RETIRE_IN_USE:
         return mem_string("the local copy remains: somebody has it open for writing");
     case RETIRE_FAILED:
+    case RETIRE_BESIDE_FAILED: /* none is asked for */
         break;
     }
     return mem_printf("the local copy remains: it cannot be removed: %s",

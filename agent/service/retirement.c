@@ -190,6 +190,10 @@ static char *words(const struct retiring *retiring)
     case RETIRE_FAILED:
         text = mem_printf("not %s: %s%s", verb, strerror(retiring->error), to_do);
         break;
+    case RETIRE_BESIDE_FAILED:
+        text = mem_printf("not moved: its sidecar cannot be moved along: %s%s",
+                          strerror(retiring->error), to_do);
+        break;
     }
     free(to);
     free(to_do);
@@ -212,6 +216,7 @@ static void apply_end(void *ctx, struct ledger *ledger)
         ledger_set_retirement(ledger, path, RETIREMENT_BEGUN, now_ms + IN_USE_AGAIN_MS);
         break;
     case RETIRE_FAILED:
+    case RETIRE_BESIDE_FAILED:
         ledger_set_retirement(ledger, path, RETIREMENT_BEGUN, now_ms + FAILED_AGAIN_MS);
         break;
     }
@@ -221,7 +226,8 @@ static void end_done(void *ctx)
 {
     struct retiring *retiring = ctx;
     struct service *service = retiring->retirements->service;
-    if (retiring->result == RETIRE_FAILED || retiring->result == RETIRE_NOT_SAME) {
+    if (retiring->result == RETIRE_FAILED || retiring->result == RETIRE_BESIDE_FAILED ||
+        retiring->result == RETIRE_NOT_SAME) {
         log_trouble(LOG_ERROR, "not-retired", "reason", retiring->reason, "path",
                     retiring->file.path, NULL);
         service_note_error(service, retiring->file.path, retiring->reason);
@@ -229,9 +235,6 @@ static void end_done(void *ctx)
         log_event(LOG_INFO, "retired", "path", retiring->file.path, "reason", retiring->reason,
                   NULL);
     }
-    if (retiring->result != RETIRE_FAILED && retiring->beside != NULL && retiring->error != 0)
-        log_trouble(LOG_WARNING, "not-retired", "reason", strerror(retiring->error), "path",
-                    retiring->beside, NULL);
     drop(retiring);
     service_moved(service);
     retirements_look_soon(service);

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from support.mounts import tmpfs
+from support.mounts import pinned, tmpfs
 from support.promise import assert_kept
 from support.waiting import wait_until
 
@@ -232,6 +232,19 @@ def test_move_takes_the_sidecar_along_to_another_file_system(double, site, recor
         now = (moved / "deep" / "a-2.json").stat()
         assert now.st_mtime_ns == was.st_mtime_ns and now.st_mode == was.st_mode
         site.stop()
+
+
+def test_a_recording_stays_beside_a_sidecar_that_cannot_be_moved(double, site, recordings):
+    moved = site.root / "moved"
+    moved.mkdir()
+    site.configure(watches={"calls": {"after_upload": "move", "move_to": str(moved)}})
+    sidecar = put_sidecar(site, "a.json", {"user": "ann@example.com"})
+    with pinned(sidecar):
+        site.start()
+        path = site.put(recordings.wav(site.root / "a.wav", 1))
+        wait_until(lambda: "not moved: its sidecar cannot be moved along" in site.log(), "it is said", describe=site.describe)
+        assert path.exists() and not list(moved.iterdir()), "one without the other"
+    assert_kept(double, site, [path])
 
 
 def test_a_sidecar_that_another_recording_still_needs_stays_until_that_is_sent(double, site, recordings):

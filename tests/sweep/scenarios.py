@@ -249,24 +249,34 @@ class Burst(Scenario):
 
 
 class Move(Scenario):
-    """Each is moved once it is uploaded, from below a folder too."""
+    """Each is moved once it is uploaded, from below a folder too, and its sidecar with it, which says whose it is."""
 
     command = "run"
-    changes = {"watches": {"calls": {"after_upload": "move", "move_to": "$ROOT/done"}}}
+    changes = {"watches": {"calls": {"after_upload": "move", "move_to": "$ROOT/done", "sidecar": "{stem}.json",
+                                     "sidecar_required": True}}}
 
     def prepare(self):
         many(self.agent.calls / "sub", 2)
-        self.take(many(self.agent.calls, 1, first=9))
-        self.take(self.files_below(self.agent.calls / "sub"))
+        many(self.agent.calls, 1, first=9)
+        paths = self.files_below(self.agent.calls)
+        self.take(paths)
+        self.owners = {sha256(path): f"agent{i}@example.com" for i, path in enumerate(paths)}
+        for path in paths:
+            with open(os.path.splitext(path)[0] + ".json", "w") as sidecar:
+                json.dump({"user": self.owners[sha256(path)]}, sidecar)
+        self.whole = Counter(sha256(path) for path in self.files_below(self.agent.calls))
 
     def is_done(self):
-        return len(self.files_below(self.done)) >= len(self.expected)
+        return len(self.files_below(self.done)) >= self.whole.total()
 
     def verify_files(self):
         left = self.files_below(self.agent.calls)
         moved = Counter(sha256(path) for path in self.files_below(self.done))
-        if left or moved != Counter(self.expected):
-            raise Wrong(f"local files: {len(left)} left, {sum(moved.values())} moved of {len(self.expected)}")
+        if left or moved != self.whole:
+            raise Wrong(f"local files: {len(left)} left, {moved.total()} moved of {self.whole.total()}")
+        owners = {line["sha256"]: line["fields"]["user"] for line in self.double.stored()}
+        if owners != self.owners:
+            raise Wrong(f"owners: {owners} instead of {self.owners}")
 
 
 class Remove(Scenario):

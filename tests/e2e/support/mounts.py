@@ -41,6 +41,16 @@ def tmpfs(where, options="size=64M"):
         subprocess.run(["umount", "-l", str(where)], stderr=subprocess.DEVNULL)
 
 
+@contextlib.contextmanager
+def pinned(path):
+    """The file can be read, but neither moved nor removed: something is mounted on it."""
+    _mount("--bind", path, path)
+    try:
+        yield
+    finally:
+        unmount(path)
+
+
 class HangingMount:
     """`folder` is seen at `mountpoint` (read-only), until it hangs."""
 
