@@ -5,6 +5,7 @@
 
 #include "agent/base/mem.h"
 #include "agent/ledger/internal.h"
+#include "agent/ledger/schema.h"
 
 /* A story line of before, and whether its recording came to an end (uploaded, duplicate, failed,
  * skipped, gone, deleted; a path without a recording was skipped). */
@@ -61,7 +62,39 @@ int64_t ledger_thin_stories(struct ledger *ledger, int64_t before_ms, int64_t af
 int ledger_backup(struct ledger *ledger, const char *file, char **why)
 {
     *why = NULL;
-    return db_copy(ledger->db, file, why);
+    /* the copy knows that it is one: see ledger_restored */
+    return db_copy(ledger->db, file, "INSERT OR IGNORE INTO counter VALUES('backup', 1)", why);
+}
+
+/* Queued or waiting without a key, one of them; 0: none. */
+static int64_t keyless_to_send(struct ledger *ledger)
+{
+    struct query *query = db_query(
+        ledger->db, "SELECT id FROM recording WHERE (state = 3 OR state = 5) AND key_kind = 0"
+                    " LIMIT 1");
+    int64_t id = query_step(query) ? query_int(query, 0) : 0;
+    query_end(query);
+    return id;
+}
+
+bool ledger_restored(struct ledger *ledger, int64_t now_ms)
+{
+    struct query *query = db_query(ledger->db, "SELECT 1 FROM counter WHERE name = 'backup'");
+    bool restored = query_step(query);
+    query_end(query);
+    if (!restored)
+        return false;
+    struct db *db = ledger_write(ledger);
+    query_run(db_query(db, "DELETE FROM counter WHERE name = 'backup'"));
+    query_run(db_query(db, "UPDATE recording SET maybe_sent = 1 WHERE " LEDGER_IS_OPEN("")));
+    query = db_query(db, "UPDATE watch SET lost_ms = ?");
+    query_bind_int(query, 1, now_ms);
+    query_run(query);
+    static const struct plan_move hold = {
+        .to = STATE_HELD, .held = HELD_DOUBT, .reason = MAYBE_SENT};
+    for (int64_t id; db_error(db) == 0 && (id = keyless_to_send(ledger)) != 0;)
+        ledger_move(ledger, id, &hold, now_ms);
+    return true;
 }
 
 bool ledger_is_sound(struct ledger *ledger, char **why)

@@ -120,7 +120,7 @@ void db_exec(struct db *db, const char *sql)
         check(db, sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL));
 }
 
-int db_copy(struct db *db, const char *file, char **why)
+int db_copy(struct db *db, const char *file, const char *mark, char **why)
 {
     sqlite3 *copy = NULL;
     int code = sqlite3_open_v2(file, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
@@ -132,6 +132,8 @@ int db_copy(struct db *db, const char *file, char **why)
         code = sqlite3_backup_step(backup, -1);
         int finished = sqlite3_backup_finish(backup);
         code = code == SQLITE_DONE ? finished : code;
+        if (code == SQLITE_OK)
+            code = sqlite3_exec(copy, mark, NULL, NULL, NULL);
     } else if (code == SQLITE_OK) {
         code = sqlite3_errcode(copy);
     }

@@ -27,9 +27,9 @@ void db_close(struct db *db);
 /* One or more statements without parameters. */
 void db_exec(struct db *db, const char *sql);
 
-/* Copies the whole database into `file`, which is there and empty. 0, or negative errno with *why
- * (new string). */
-int db_copy(struct db *db, const char *file, char **why);
+/* Copies the whole database into `file`, which is there and empty, and runs `mark` (SQL) in the
+ * copy. 0, or negative errno with *why (new string). */
+int db_copy(struct db *db, const char *file, const char *mark, char **why);
 
 /* Begins a transaction if none is open; a read that failed before fails it, too. */
 void db_begin(struct db *db);

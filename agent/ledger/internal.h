@@ -85,6 +85,9 @@ void audit_add_for(struct ledger *ledger, struct audit_entry *entry, int64_t rec
 /* Wipes the details of a recording, or (recording 0) of a request. */
 void audit_wipe(struct ledger *ledger, int64_t recording, int64_t request);
 
+#define MAYBE_SENT                                                                                 \
+    "the ledger was lost, or an older one put back, so it may have been sent before, and without " \
+    "a meeting_id a resend could double it; look in Chorus, then `retry` or leave it"
 #define BLOCKED_REASON "an earlier deletion blocks it; `retry --undelete` lifts that"
 bool tombstone_blocks(struct ledger *ledger, const struct ledger_tombstone *tombstone);
 bool tombstone_of_call(const char *call_key, struct ledger_tombstone *tombstone);

@@ -222,6 +222,12 @@ size_t ledger_fetch(struct ledger *ledger, enum plan_lane lane, enum upload_orde
 bool ledger_plan_item(struct ledger *ledger, int64_t recording, enum upload_order order,
                       struct plan_item *item);
 
+/* Why a recording to be resolved is doubtful, whatever the rules say of it, now or later: it is
+ * held once it could be sent, until a person's `retry`. `content` in words (NULL: nothing): it may
+ * not be what was recorded. `maybe_sent`: a ledger that was lost may have known it, so without a
+ * key it is not sent. */
+void ledger_doubt(struct ledger *ledger, int64_t recording, const char *content, bool maybe_sent);
+
 /* Before it is sent: whether a deletion blocks it; it is then deleted, as never uploaded. */
 bool ledger_block(struct ledger *ledger, int64_t recording, int64_t now_ms);
 
@@ -361,6 +367,11 @@ int64_t ledger_thin_stories(struct ledger *ledger, int64_t before_ms, int64_t af
 /* A copy of the ledger as it is now, whole and consistent, also while another process writes;
  * `file` is there and empty. 0, or negative errno and *why (new string). */
 int ledger_backup(struct ledger *ledger, const char *file, char **why);
+
+/* At start: whether this ledger is a backup that was put back. What was sent since it was made is
+ * not known: from now on each watch has lost its memory of what is not in it, and what is in it and
+ * was not sent may have been. */
+bool ledger_restored(struct ledger *ledger, int64_t now_ms);
 
 /* The whole of it is read and checked (integrity_check). True: sound; else *why (new string). A
  * read. */

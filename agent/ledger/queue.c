@@ -105,6 +105,32 @@ static bool same_text(const char *a, const char *b)
     return strcmp(a != NULL ? a : "", b != NULL ? b : "") == 0;
 }
 
+void ledger_doubt(struct ledger *ledger, int64_t recording, const char *content, bool maybe_sent)
+{
+    struct query *query = db_query(ledger_write(ledger),
+                                   "UPDATE recording SET doubt = ?, maybe_sent = ? WHERE id = ?");
+    query_bind_text(query, 1, content);
+    query_bind_int(query, 2, maybe_sent);
+    query_bind_int(query, 3, recording);
+    query_run(query);
+}
+
+/* What could be sent is held where it is doubtful. */
+static void raise_doubt(struct ledger *ledger, int64_t recording, struct resolution *resolution)
+{
+    if (resolution->outcome != RESOLVED && resolution->outcome != RESOLVED_WAIT)
+        return;
+    struct query *query =
+        db_query(ledger->db, "SELECT doubt, maybe_sent FROM recording WHERE id = ?");
+    query_bind_int(query, 1, recording);
+    char *reason = query_step(query) ? query_string(query, 0) : NULL;
+    if (reason == NULL && resolution->key_kind == KEY_NONE && query_int(query, 1) != 0)
+        reason = mem_string(MAYBE_SENT);
+    query_end(query);
+    if (reason != NULL)
+        resolution_doubt(resolution, reason);
+}
+
 /* Chorus refused this content under this form: sent again unchanged it would be refused again. */
 static bool form_is_refused(const struct ledger_job *job, const struct resolution *r)
 {
@@ -221,6 +247,7 @@ void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
     struct ledger_job job;
     if (ledger_job(ledger, recording, &job) != 0)
         return;
+    raise_doubt(ledger, recording, resolution);
     bool frozen_out = job.frozen && ledger_is_blocked(ledger, job.sha256, NULL);
     if (job.state == STATE_DELETING || job.state == STATE_DELETED) {
         set_digest(ledger, recording, digest);
@@ -680,6 +707,8 @@ int ledger_retry(struct ledger *ledger, int64_t recording, int64_t now_ms)
         db_query(ledger_write(ledger),
                  "UPDATE recording SET digest = CASE WHEN held = 3 OR digest = 1 THEN digest"
                  " ELSE 0 END, first_attempt_ms = NULL,"
+                 " doubt = CASE WHEN held = 3 THEN NULL ELSE doubt END,"
+                 " maybe_sent = CASE WHEN held = 3 THEN 0 ELSE maybe_sent END,"
                  " held = 0, conflict = 0, uncertain = CASE WHEN key_kind = 2 THEN"
                  " uncertain ELSE 0 END WHERE id = ?");
     query_bind_int(query, 1, recording);

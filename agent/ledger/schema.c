@@ -194,6 +194,19 @@ static const char sidecars_1[] =
     "CREATE TRIGGER sidecar_removed AFTER DELETE ON recording BEGIN"
     "  DELETE FROM sidecar WHERE recording = OLD.id; END;";
 
+/* Columns that an older program of the same version does not miss: added where they are missing, so
+ * that neither an upgrade nor a downgrade minds.
+ *
+ * recording.doubt, maybe_sent: see ledger_doubt. */
+static const struct column {
+    const char *is_there, *add;
+} later[] = {
+    {"SELECT count(*) FROM pragma_table_info('recording') WHERE name = 'doubt'",
+     "ALTER TABLE recording ADD COLUMN doubt TEXT"},
+    {"SELECT count(*) FROM pragma_table_info('recording') WHERE name = 'maybe_sent'",
+     "ALTER TABLE recording ADD COLUMN maybe_sent INTEGER NOT NULL DEFAULT 0"},
+};
+
 /* Step i brings version i to i + 1. */
 static const char *const steps[][3] = {{version_1, deletion_1, sidecars_1}};
 enum { VERSION = sizeof steps / sizeof steps[0] };
@@ -239,6 +252,15 @@ static int bring_forward(struct db *db)
     return db_commit(db);
 }
 
+static int add_columns(struct db *db)
+{
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        if (pragma(db, later[i].is_there) == 0)
+            db_exec(db, later[i].add);
+    }
+    return db_error(db);
+}
+
 int schema_prepare(struct db *db)
 {
     int64_t version;
@@ -251,7 +273,8 @@ int schema_prepare(struct db *db)
         return db_error(db);
     if (mutant("synchronous-normal"))
         db_exec(db, "PRAGMA synchronous = NORMAL");
-    return version < VERSION ? bring_forward(db) : 0;
+    error = version < VERSION ? bring_forward(db) : 0;
+    return error != 0 ? error : add_columns(db);
 }
 
 int schema_check(struct db *db)

@@ -165,8 +165,8 @@ static void resolve_anew(struct transfer *transfer, struct ledger *ledger)
     struct resolution resolution;
     const struct recording_at at = {transfer->recording, job->path,   job->root_length,
                                     &job->identity,      job->sha256, job->duration_ms};
-    transfer->waits = service_resolve_recording(service, ledger, watch, &at, job->path_id, NULL,
-                                                NULL, &resolution);
+    transfer->waits =
+        service_resolve_recording(service, ledger, watch, &at, job->path_id, NULL, &resolution);
     resolution_clear(&resolution);
     ledger_job_clear(job);
     if (ledger_job(ledger, transfer->recording, job) != 0)

@@ -306,35 +306,27 @@ void intake_finished(void *ctx, const struct watch_finding *finding)
 
 /* --- a fingerprinted file --- */
 
-/* What may make the content of a file doubtful. */
-struct admitting {
-    const struct intake *intake;
-    const struct ledger_admission *admission;
-};
-
-/* What a power cut or a slip leaves of a recording is not sent as if it were one. */
-static void doubt_content(void *ctx, struct resolution *resolution)
+/* Why its content is doubtful, new; NULL: it is not. What a power cut or a slip leaves of a
+ * recording is not sent as if it were one. */
+static char *content_doubt(const struct intake *intake, const struct ledger_admission *admission)
 {
-    const struct admitting *admitting = ctx;
-    const struct intake *intake = admitting->intake;
-    char *reason = NULL;
     if (intake->zeros)
-        reason = mem_string(
+        return mem_string(
             "it holds nothing but zero bytes, as a crash leaves a file whose data was never "
             "written; `retry` sends it all the same");
-    else if (admitting->admission->shrank_from > 0)
-        reason =
-            mem_printf("it shrank: %" PRIu64 " to %" PRIu64 " bytes; `retry` sends it as it is",
-                       admitting->admission->shrank_from, intake->identity.size);
-    else if (resolution->key_kind == KEY_NONE &&
-             intake->identity.mtime_ns / 1000000 <= intake->folder->lost_ms)
-        reason = mem_string(
-            "the ledger was lost, so it may have been sent before, and without a "
-            "meeting_id a resend could double it; look in Chorus, then `retry` or leave it");
-    if (reason == NULL || (resolution->outcome != RESOLVED && resolution->outcome != RESOLVED_WAIT))
-        free(reason);
-    else
-        resolution_doubt(resolution, reason);
+    if (admission->shrank_from > 0)
+        return mem_printf("it shrank: %" PRIu64 " to %" PRIu64 " bytes; `retry` sends it as it is",
+                          admission->shrank_from, intake->identity.size);
+    return NULL;
+}
+
+static void doubt(struct ledger *ledger, const struct intake *intake,
+                  const struct ledger_admission *admission)
+{
+    char *content = content_doubt(intake, admission);
+    ledger_doubt(ledger, admission->recording, content,
+                 intake->identity.mtime_ns / 1000000 <= intake->folder->lost_ms);
+    free(content);
 }
 
 static void apply_admit(void *ctx, struct ledger *ledger)
@@ -354,13 +346,11 @@ static void apply_admit(void *ctx, struct ledger *ledger)
         retirement_decide(service, ledger, admission.recording);
         return;
     }
+    doubt(ledger, intake, &admission);
     struct resolution resolution;
-    struct admitting admitting = {intake, &admission};
-    const struct doubt doubt = {doubt_content, &admitting};
     const struct recording_at at = {admission.recording, intake->path,   folder->root_length,
                                     &intake->identity,   intake->sha256, intake->duration_ms};
-    service_resolve_recording(service, ledger, watch, &at, admission.path, owner, &doubt,
-                              &resolution);
+    service_resolve_recording(service, ledger, watch, &at, admission.path, owner, &resolution);
     mem_replace(&intake->cut_name, resolution.name_cut ? mem_string(resolution.name) : NULL);
     mem_replace(&intake->reason,
                 resolution.outcome == RESOLVED_HELD ? mem_string(resolution.reason) : NULL);

@@ -174,17 +174,11 @@ struct recording_at {
     int64_t duration_ms; /* 0: not known */
 };
 /* In a transaction: the rules, and what else decides (its sidecar), applied to it, and the outcome
- * put into the ledger under the present digest. `resolution` may be doubted by `doubt` (NULL: none)
- * before that, and is to be cleared. Whether it is not to be
- * sent yet. */
-struct doubt {
-    void (*doubt)(void *ctx, struct resolution *resolution);
-    void *ctx;
-};
+ * put into the ledger under the present digest. `resolution` is to be cleared. Whether it is not to
+ * be sent yet. */
 bool service_resolve_recording(struct service *service, struct ledger *ledger,
                                const struct watch_config *watch, const struct recording_at *at,
-                               int64_t path_id, const char *owner, const struct doubt *doubt,
-                               struct resolution *resolution);
+                               int64_t path_id, const char *owner, struct resolution *resolution);
 /* In a transaction: a recording whose form may still change, resolved anew. */
 void service_resolve_held(struct service *service, struct ledger *ledger, int64_t recording);
 /* The watch of the configuration with this ledger id, looked at now or not; NULL: there is none any

@@ -228,8 +228,7 @@ static void wait_for_preferred(struct ledger *ledger, const struct watch_config 
 
 bool service_resolve_recording(struct service *service, struct ledger *ledger,
                                const struct watch_config *watch, const struct recording_at *at,
-                               int64_t path_id, const char *owner, const struct doubt *doubt,
-                               struct resolution *resolution)
+                               int64_t path_id, const char *owner, struct resolution *resolution)
 {
     struct beside beside = {0};
     if (owner == NULL)
@@ -237,8 +236,6 @@ bool service_resolve_recording(struct service *service, struct ledger *ledger,
     service_resolve(service, watch, at->path, at->root_length, at->identity, at->sha256,
                     at->duration_ms, owner, beside.read ? &beside.sidecar : NULL, resolution);
     judge_without(watch, &beside, resolution);
-    if (doubt != NULL)
-        doubt->doubt(doubt->ctx, resolution);
     int64_t not_before_ms = service_not_before(watch, at->identity);
     if (resolution->outcome == RESOLVED)
         wait_for_preferred(ledger, watch, at, resolution, &not_before_ms);
@@ -264,8 +261,7 @@ void service_resolve_held(struct service *service, struct ledger *ledger, int64_
         struct resolution resolution;
         const struct recording_at at = {recording,     job.path,   job.root_length,
                                         &job.identity, job.sha256, job.duration_ms};
-        service_resolve_recording(service, ledger, watch, &at, job.path_id, NULL, NULL,
-                                  &resolution);
+        service_resolve_recording(service, ledger, watch, &at, job.path_id, NULL, &resolution);
         resolution_clear(&resolution);
     }
     ledger_job_clear(&job);

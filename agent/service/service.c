@@ -140,6 +140,7 @@ static int open_ledger(struct service *service)
         ledger_close(ledger);
         return EX_IOERR;
     }
+    bool restored = ledger_restored(ledger, when_now_ms());
     size_t interrupted =
         ledger_recover(ledger, service->config->upload.resend_after_ms, when_now_ms());
     error = ledger_commit(ledger);
@@ -149,6 +150,11 @@ static int open_ledger(struct service *service)
         ledger_close(ledger);
         return EX_IOERR;
     }
+    if (restored)
+        log_event(LOG_WARNING, "ledger-restored", "state_dir", service->config->state_dir, "reason",
+                  "it is a backup that was put back: what was sent since is sent again under the "
+                  "same key, and Chorus refuses what it has; without a meeting_id it is held",
+                  NULL);
     if (interrupted > 0) {
         char count[24];
         snprintf(count, sizeof count, "%zu", interrupted);

@@ -3,7 +3,7 @@
 import sqlite3
 import stat
 
-from support.promise import assert_kept
+from support.promise import assert_kept, assert_stored_once
 from support.waiting import wait_until
 
 
@@ -29,6 +29,12 @@ def test_a_backup_of_a_running_service_is_a_whole_ledger(double, agent, recordin
     assert_kept(double, agent, paths)
 
 
+def restore(agent, copy):
+    for part in agent.state_dir.glob("ledger.db*"):
+        part.unlink()
+    copy.rename(agent.state_dir / "ledger.db")
+
+
 def test_a_restored_backup_doubles_nothing(double, agent, recordings, tmp_path):
     """What was uploaded since is sent again under the same key, and Chorus refuses it."""
     agent.start()
@@ -38,14 +44,38 @@ def test_a_restored_backup_doubles_nothing(double, agent, recordings, tmp_path):
     put(agent, recordings, 3, first=3)
     agent.wait_counts(uploaded=6)
     agent.stop()
-    for part in agent.state_dir.glob("ledger.db*"):
-        part.unlink()
-    (tmp_path / "copy.db").rename(agent.state_dir / "ledger.db")
+    restore(agent, tmp_path / "copy.db")
     agent.start()
     wait_until(lambda: sum(agent.counts().get(state, 0) for state in ("uploaded", "duplicate")) == 6, "all are known",
                describe=agent.describe)
     assert len(double.stored()) == 6
     agent.stop()
+
+
+def test_without_a_key_a_restored_backup_holds_what_may_have_been_sent(double, agent_factory, recordings, tmp_path):
+    """What was queued in it, and what came after it."""
+    agent = agent_factory(double, watches={"calls": {"meeting_id": ""}})
+    double.set_script("*: status 429")
+    agent.start()
+    queued = put(agent, recordings, 2)
+    agent.wait_counts(waiting=2)
+    agent.run("backup", tmp_path / "copy.db", check=0)
+    double.set_script("")
+    agent.run("retry", *queued, check=0)
+    later = put(agent, recordings, 2, first=2)
+    agent.wait_counts(uploaded=4)
+    agent.stop()
+    restore(agent, tmp_path / "copy.db")
+    agent.start()
+    agent.wait_counts(held=4)
+    assert all("an older one put back" in one["reason"] for one in agent.list())
+    assert "event=ledger-restored" in agent.log()
+    fresh = put(agent, recordings, 1, first=9)
+    agent.wait_counts(held=4, uploaded=1)
+    assert_stored_once(double, [*queued, *later, *fresh])
+    agent.restart()
+    agent.wait_counts(held=4, uploaded=1)
+    assert agent.log().count("event=ledger-restored") == 1
 
 
 def test_a_backup_never_overwrites_and_leaves_nothing_behind(agent, tmp_path):

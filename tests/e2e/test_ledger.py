@@ -64,6 +64,44 @@ def test_without_a_key_a_lost_ledger_holds_what_may_have_been_sent(
     assert_stored_once(double, paths + [fresh])
 
 
+def test_what_was_held_for_its_owner_after_a_lost_ledger_is_still_held_without_a_key(double, agent_factory, recordings):
+    """The doubt outlives the change of the rules that releases it."""
+    table = {"watches": {"calls": {"owner": "{stem|agents}", "meeting_id": ""}}}
+    agent = agent_factory(double, **table)
+    agent.configure(tables={"agents": str(agent.root / "agents.csv")})
+    people = agent.root / "agents.csv"
+    people.write_text("call-00000,ann@example.com\n")
+    path = agent.put(recordings.many(agent.root / "made", 1)[0])
+    agent.start()
+    agent.wait_counts(uploaded=1)
+    agent.kill()
+    remove_ledger(agent)
+    people.write_text("somebody,else@example.com\n")
+    agent.start()
+    agent.wait_counts(held=1)
+    assert "agents" in agent.find(path)["reason"]
+    people.write_text("call-00000,ann@example.com\n")
+    wait_until(lambda: "may have been sent" in agent.find(path)["reason"], "it is held in doubt", describe=agent.describe)
+    assert agent.counts() == {"held": 1}
+    agent.run("retry", path, check=0)
+    agent.wait_counts(uploaded=1)
+    assert len(double.stored()) == 2, "a person has decided"
+
+
+def test_a_recording_of_zeros_is_held_also_once_it_has_an_owner(double, agent, recordings):
+    people = agent.root / "agents.csv"
+    people.write_text("somebody,else@example.com\n")
+    agent.configure(tables={"agents": str(people)}, watches={"calls": {"owner": "{stem|agents}"}})
+    agent.start()
+    path = agent.calls / "call.mp3"
+    path.write_bytes(bytes(50000))
+    agent.wait_counts(held=1)
+    people.write_text("call,ann@example.com\n")
+    wait_until(lambda: "zero bytes" in agent.find(path)["reason"], "it is held in doubt", describe=agent.describe)
+    assert double.posts() == []
+    agent.stop()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_broken_ledger_is_moved_aside_and_built_anew(double, agent, recordings, seed):
     paths = uploaded(agent, double, recordings)
