@@ -21,7 +21,7 @@ __attribute__((format(printf, 2, 3))) static void because(struct plan_move *move
 
 static const char *words(const struct plan_ending *ending)
 {
-    return ending->said != NULL && ending->said[0] != '\0' ? ending->said : "no further words";
+    return ending->said[0] != '\0' ? ending->said : "no further words";
 }
 
 void ending_again(const struct plan_item *item, int64_t due_ms, struct plan_move *move)
@@ -110,7 +110,7 @@ static void give_up_if_over(const struct plan_options *options, const struct pla
 {
     bool again = move->to == STATE_WAITING || move->to == STATE_UNCERTAIN;
     if (!again || move->attempt != ATTEMPT_COUNTS || ending->verdict == VERDICT_FORBIDDEN ||
-        ending->verdict == VERDICT_KNOWN || item->first_attempt_ms == 0 ||
+        ending->verdict == VERDICT_KNOWN ||
         now.wall_ms - item->first_attempt_ms <= options->retry_for_ms)
         return;
     char last[PLAN_REASON];
@@ -127,10 +127,9 @@ void ending_to_move(const struct plan_options *options, const struct plan_item *
     memset(move, 0, sizeof *move);
     move->status = ending->status;
     move->attempt = ending->request_left ? ATTEMPT_COUNTS : ATTEMPT_NEVER_LEFT;
-    int64_t delay_ms = hold_ms > 0
-                           ? hold_ms
-                           : backoff_delay(random, options->retry_first_ms, options->retry_max_ms,
-                                           item->attempts > 0 ? item->attempts : 1);
+    int64_t delay_ms = hold_ms > 0 ? hold_ms
+                                   : backoff_delay(random, options->retry_first_ms,
+                                                   options->retry_max_ms, item->attempts);
     switch (ending->verdict) {
     case VERDICT_ACCEPTED:
         accepted(ending, move);

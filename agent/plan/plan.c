@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/mem.h"
 #include "agent/base/mutant.h"
 #include "agent/plan/backoff.h"
 #include "agent/plan/endings.h"
@@ -67,9 +68,7 @@ struct plan {
 
 struct plan *plan_new(const struct plan_options *options, uint64_t seed)
 {
-    struct plan *plan = calloc(1, sizeof *plan);
-    if (plan == NULL)
-        return NULL;
+    struct plan *plan = mem_zalloc(sizeof *plan);
     plan->options = *options;
     plan->random = seed;
     lanes_init(&plan->lanes, options->back_lane);
@@ -97,7 +96,7 @@ static void tell(struct plan_effects *effects, enum plan_news news, int64_t at_m
     struct plan_effect *effect = emit(effects, EFFECT_TELL);
     effect->news = news;
     effect->at_ms = at_ms;
-    effect->said = said != NULL ? said : "";
+    effect->said = said;
 }
 
 static void note_due(struct plan *plan, int64_t due_ms)
@@ -177,7 +176,7 @@ static void pause_for_token(struct plan *plan, struct plan_effects *effects, str
 {
     snprintf(plan->paused_because, sizeof plan->paused_because, "%s%s%.400s",
              missing ? "there is no token" : "Chorus refused the token",
-             said != NULL && said[0] != '\0' ? ": " : "", said != NULL ? said : "");
+             said[0] != '\0' ? ": " : "", said);
     if (!plan->token_paused)
         tell(effects, NEWS_TOKEN_PAUSE, 0, said);
     plan->token_paused = true;
@@ -257,7 +256,6 @@ static void send(struct plan *plan, struct plan_effects *effects, const struct p
 {
     struct transfer *transfer = &plan->sending[plan->sending_count++];
     transfer->item = *item;
-    transfer->item.attempts++;
     transfer->number = window_start(&plan->window);
     emit(effects, EFFECT_SEND)->recording = item->recording;
 }
@@ -328,16 +326,16 @@ static void ready(struct plan *plan, const struct plan_item *item)
         lane->more = true;
 }
 
-static bool take_transfer(struct plan *plan, int64_t recording, struct transfer *out)
+static struct transfer take_transfer(struct plan *plan, int64_t recording)
 {
-    for (size_t i = 0; i < plan->sending_count; i++) {
-        if (plan->sending[i].item.recording != recording)
-            continue;
-        *out = plan->sending[i];
-        plan->sending[i] = plan->sending[--plan->sending_count];
-        return true;
+    size_t i = 0;
+    while (plan->sending[i].item.recording != recording) {
+        i++;
+        assert(i < plan->sending_count);
     }
-    return false;
+    struct transfer taken = plan->sending[i];
+    plan->sending[i] = plan->sending[--plan->sending_count];
+    return taken;
 }
 
 static void park(struct plan *plan, struct plan_effects *effects, const struct plan_item *item,
@@ -346,7 +344,7 @@ static void park(struct plan *plan, struct plan_effects *effects, const struct p
     assert(plan->parked_count < PLAN_MOST_TRANSFERS);
     plan->parked[plan->parked_count].item = *item;
     snprintf(plan->parked[plan->parked_count].reason, PLAN_REASON,
-             "Chorus refused it for this owner (403): %.400s", said != NULL ? said : "");
+             "Chorus refused it for this owner (403): %.400s", said);
     plan->parked_count++;
     probe(plan, effects);
 }
@@ -390,17 +388,15 @@ static void count_retry_for_from(struct plan_item *item, int64_t since_ms, struc
 {
     if (since_ms > now.wall_ms) /* the clock was set back a little since */
         since_ms = now.wall_ms;
-    if (item->first_attempt_ms != 0 && item->first_attempt_ms < since_ms)
+    if (item->first_attempt_ms < since_ms)
         item->first_attempt_ms = since_ms;
 }
 
 static void ended(struct plan *plan, struct plan_effects *effects, const struct plan_event *event,
                   struct plan_time now)
 {
-    struct transfer transfer;
-    if (!take_transfer(plan, event->recording, &transfer))
-        return;
-    if (event->item != NULL && !mutant("stale-key"))
+    struct transfer transfer = take_transfer(plan, event->recording);
+    if (!mutant("stale-key"))
         transfer.item = *event->item;
     count_retry_for_from(&transfer.item, plan->retry_since_ms, now);
     const struct plan_ending *ending = &event->ending;
@@ -436,25 +432,23 @@ static void unpark(struct plan *plan, struct plan_effects *effects, bool held)
         plan->lanes.lane[i].more = i != LANE_BACK || plan->options.back_lane;
 }
 
-static bool take_looking(struct plan *plan, int64_t recording, struct plan_item *item)
+static struct plan_item take_looking(struct plan *plan, int64_t recording)
 {
-    for (size_t i = 0; i < plan->looking_count; i++) {
-        if (plan->looking[i].recording != recording)
-            continue;
-        *item = plan->looking[i];
-        plan->looking[i] = plan->looking[--plan->looking_count];
-        return true;
+    size_t i = 0;
+    while (plan->looking[i].recording != recording) {
+        i++;
+        assert(i < plan->looking_count);
     }
-    return false;
+    struct plan_item taken = plan->looking[i];
+    plan->looking[i] = plan->looking[--plan->looking_count];
+    return taken;
 }
 
 static void looked_up(struct plan *plan, struct plan_effects *effects,
                       const struct plan_event *event, struct plan_time now)
 {
-    struct plan_item item;
+    struct plan_item item = take_looking(plan, event->recording);
     struct plan_move what = {0};
-    if (!take_looking(plan, event->recording, &item))
-        return;
     lanes_overtake(&plan->lanes);
     switch (event->looked_up.evidence) {
     case EVIDENCE_FOUND:
@@ -594,9 +588,9 @@ static void set_the_alarm(struct plan *plan, struct plan_effects *effects, struc
     enum { LONGEST_SLEEP_MS = 60000 };
     int64_t at = 0;
     if (plan->next_due_ms != 0) {
-        int64_t wait = plan->next_due_ms - now.wall_ms;
-        wait = wait < 1 ? 1 : wait > LONGEST_SLEEP_MS ? LONGEST_SLEEP_MS : wait;
-        at = now.steady_ms + wait;
+        int64_t wait = plan->next_due_ms - now.wall_ms; /* what is due was looked at before */
+        assert(wait > 0);
+        at = now.steady_ms + (wait < LONGEST_SLEEP_MS ? wait : LONGEST_SLEEP_MS);
     }
     if (plan->hold_until_ms != 0 && (at == 0 || plan->hold_until_ms < at))
         at = plan->hold_until_ms;
@@ -616,7 +610,6 @@ static void set_the_alarm(struct plan *plan, struct plan_effects *effects, struc
 void plan_step(struct plan *plan, const struct plan_event *event, struct plan_time now,
                struct plan_effects *effects)
 {
-    struct transfer unused;
     effects->count = 0;
     mind_the_wall_clock(plan, effects, now);
     switch (event->kind) {
@@ -636,7 +629,7 @@ void plan_step(struct plan *plan, const struct plan_event *event, struct plan_ti
         ended(plan, effects, event, now);
         break;
     case PLAN_NOT_SENT:
-        take_transfer(plan, event->recording, &unused);
+        (void)take_transfer(plan, event->recording);
         break;
     case PLAN_PROBED:
         probed(plan, effects, event, now);

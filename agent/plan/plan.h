@@ -91,7 +91,7 @@ struct plan_ending {
     bool request_left;
     bool timed_out;
     int64_t retry_after_ms; /* -1: none */
-    const char *said;
+    const char *said;       /* "": nothing; never NULL */
     const char *engagement_id;
 };
 
@@ -105,8 +105,8 @@ enum plan_evidence {
 struct plan_event {
     enum plan_event_kind kind;
     int64_t recording; /* ENDED, NOT_SENT, LOOKED_UP, DROP */
-    /* READY; ENDED: the recording as it was sent, this attempt counted, for the rules may have made
-     * another key of it since it was planned. NULL: as it was planned. */
+    /* READY; ENDED: the recording as it was sent, for the rules may have made another key of it
+     * since it was planned; this attempt is counted, and first_attempt_ms is set. */
     const struct plan_item *item;
     struct { /* FETCHED */
         enum plan_lane lane;
@@ -122,7 +122,7 @@ struct plan_event {
         const char *engagement_id;
     } looked_up;
     int status;                         /* PROBED: HTTP status, 0: no answer */
-    const char *said;                   /* PROBED */
+    const char *said;                   /* PROBED; TOKEN: why there is none */
     bool present, changed;              /* TOKEN */
     const struct plan_options *options; /* CONFIGURED */
 };
@@ -190,7 +190,7 @@ struct plan_effects {
 
 struct plan;
 
-/* `seed` feeds the jitter. Free with plan_free. */
+/* `seed` feeds the jitter. Never NULL. Free with plan_free. */
 struct plan *plan_new(const struct plan_options *options, uint64_t seed);
 void plan_free(struct plan *plan);
 

@@ -449,7 +449,7 @@ static void start_parts(struct service *service)
     note_own_folders(service);
     service->plan = plan_new(&options, seed());
     service->tables = config_new_tables(service->config);
-    if (service->plan == NULL || service->tables == NULL)
+    if (service->tables == NULL)
         mem_exhausted();
     service->side_files = side_files_new(service);
     service->requests = requests_new(service);

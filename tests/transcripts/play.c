@@ -59,7 +59,6 @@ void play_begin_with(struct play *play, const struct plan_options *options, uint
     play->token_number = play->token_read_number = 1;
     play->flights = mem_array(2 * PLAN_MOST_TRANSFERS, sizeof *play->flights);
     play->plan = plan_new(options, seed != 0 ? seed : 42);
-    assert_non_null(play->plan);
 }
 
 void play_end(struct play *play)
@@ -663,8 +662,11 @@ static void note_ending(struct play *play, struct call *call, const struct plan_
 
 void ends(struct play *play, int64_t id, struct plan_ending ending)
 {
-    struct plan_event event = {.kind = PLAN_ENDED, .recording = id, .ending = ending};
+    struct plan_item item;
+    struct plan_event event = {
+        .kind = PLAN_ENDED, .recording = id, .item = &item, .ending = ending};
     struct call *call = call_of(play, id);
+    give_item(play, id, 0, &item);
     MUST(play, call->state == STATE_UPLOADING, "%lld ends, and its intent was not recorded",
          (long long)id);
     take_off(play, id);

@@ -179,6 +179,29 @@ static void nothing_starts_after_the_stop(void **state)
     play_end(&play);
 }
 
+/* More falls due and is decided at one moment than one step may do: nothing of it is forgotten. */
+static void a_step_that_is_full_leaves_the_rest_to_the_next(void **state)
+{
+    enum { MANY = 64, KEYLESS = 128, QUEUED = 63 };
+    struct play play;
+    (void)state;
+    play_begin(&play, MANY);
+    int64_t refused = calls_are_there(&play, MANY, KEY_DERIVED);
+    for (int i = 0; i < KEYLESS; i++)
+        call_was_interrupted(&play, KEY_NONE);
+    play_start(&play);
+    int64_t queued = calls_come(&play, QUEUED, KEY_DERIVED);
+    time_passes(&play, 61 * S);
+    for (int64_t i = 0; i < MANY; i++)
+        ends(&play, refused + i, answer(403, "not your user"));
+    probe_answers(&play, 200);
+    assert_int_equal(count_of(&play, STATE_HELD), MANY + KEYLESS);
+    for (int64_t i = 0; i < QUEUED; i++)
+        ends(&play, queued + i, accepted("e"));
+    assert_int_equal(count_of(&play, STATE_UPLOADED), QUEUED);
+    play_end(&play);
+}
+
 static void a_million_recordings_are_fetched_by_the_handful(void **state)
 {
     struct play play;
@@ -212,6 +235,7 @@ int main(void)
         cmocka_unit_test(a_smaller_concurrency_holds_from_the_next_start),
         cmocka_unit_test(nothing_starts_after_the_stop),
         cmocka_unit_test(a_million_recordings_are_fetched_by_the_handful),
+        cmocka_unit_test(a_step_that_is_full_leaves_the_rest_to_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,6 +196,37 @@ static void looks_count_as_transfers(void **state)
     play_end(&play);
 }
 
+/* Without a key nothing can be a twin of it: a 409 all the same is for a person. */
+static void known_without_a_key_is_held_in_doubt(void **state)
+{
+    struct play play;
+    (void)state;
+    int64_t id = one(&play, KEY_NONE);
+    ends(&play, id, answer(409, ""));
+    expect_state(&play, id, STATE_HELD);
+    expect_reason(&play, id, "no further words");
+    assert_int_equal(call_of(&play, id)->held, HELD_DOUBT);
+    time_passes(&play, 30 * DAY);
+    assert_int_equal(play.start_count, 1);
+    play_end(&play);
+}
+
+static void looks_are_answered_in_any_order(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 2);
+    int64_t first = call_was_interrupted(&play, KEY_SCHEDULED);
+    int64_t second = call_was_interrupted(&play, KEY_SCHEDULED);
+    play_start(&play);
+    time_passes(&play, 60 * S);
+    look_up_answers(&play, second, EVIDENCE_FOUND);
+    look_up_answers(&play, first, EVIDENCE_NOT_FOUND);
+    expect_state(&play, second, STATE_UPLOADED);
+    assert_true(is_in_flight(&play, first));
+    play_end(&play);
+}
+
 /* --- doubt */
 
 static void in_doubt_it_is_not_sent_again_before_resend_after(void **state)
@@ -233,6 +264,33 @@ static void a_clock_set_forward_does_not_shorten_resend_after(void **state)
     time_passes(&play, 1);
     assert_true(is_in_flight(&play, id));
     play_end(&play);
+}
+
+/* Which alarm comes first then: that of what is in doubt, or that of another which waits? */
+static void a_clock_set_forward_leaves_each_its_own_time(void **state)
+{
+    const int64_t others[] = {30 * S, 90 * S};
+    (void)state;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        struct play play;
+        play_begin(&play, 2);
+        int64_t doubtful = calls_are_there(&play, 1, KEY_DERIVED);
+        play_start(&play);
+        ends(&play, doubtful, lost());
+        wall_clock_jumps(&play, DAY);
+        int64_t other = call_comes(&play, KEY_DERIVED);
+        ends(&play, other, cut_off());
+        call_of(&play, other)->due_ms = play.now.wall_ms + others[i];
+        time_passes(&play, 2 * S); /* it was asked for again, and is not due */
+        time_passes(&play, 60 * S - 2 * S - 1);
+        assert_false(is_in_flight(&play, doubtful));
+        assert_int_equal(is_in_flight(&play, other), others[i] < 60 * S);
+        time_passes(&play, 1);
+        assert_true(is_in_flight(&play, doubtful));
+        time_passes(&play, 30 * S);
+        assert_true(is_in_flight(&play, other));
+        play_end(&play);
+    }
 }
 
 static void a_longer_backoff_outweighs_resend_after(void **state)
@@ -371,6 +429,9 @@ int main(void)
         cmocka_unit_test(without_a_key_certainty_is_tried_again),
         cmocka_unit_test(a_person_may_send_what_is_held_in_doubt),
         cmocka_unit_test(a_file_that_left_before_its_turn_costs_nothing),
+        cmocka_unit_test(known_without_a_key_is_held_in_doubt),
+        cmocka_unit_test(looks_are_answered_in_any_order),
+        cmocka_unit_test(a_clock_set_forward_leaves_each_its_own_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,6 +40,45 @@ static void oldest_first_where_asked_for(void **state)
     play_end(&play);
 }
 
+/* As after a SIGHUP with another upload.order. */
+static void another_order_holds_from_the_next_start(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 1);
+    int64_t first = calls_are_there(&play, 30, KEY_DERIVED);
+    play_start(&play);
+    struct plan_options options = play.options;
+    options.back_lane = false;
+    play_configure(&play, &options);
+    ends(&play, first + 29, accepted("e"));
+    for (int64_t i = 0; i < 29; i++) {
+        assert_true(is_in_flight(&play, first + i));
+        ends(&play, first + i, accepted("e"));
+    }
+    play_end(&play);
+}
+
+/* Its news overtakes the ledger's answer. */
+static void a_call_that_comes_while_the_ledger_is_asked_has_its_turn(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 1);
+    int64_t first = calls_are_there(&play, 3, KEY_DERIVED);
+    play.lazy = true;
+    play_start(&play);
+    int64_t next = calls_come(&play, 2, KEY_DERIVED);
+    play_settle(&play);
+    while (in_flight(&play) > 0) {
+        ends(&play, first_in_flight(&play), accepted("e"));
+        play_settle(&play);
+    }
+    for (int64_t id = first; id < next + 2; id++)
+        expect_state(&play, id, STATE_UPLOADED);
+    play_end(&play);
+}
+
 /* Two new calls come for each that is sent: after how many starts does the oldest of a backlog go?
  */
 static size_t starts_until_the_oldest(int concurrency, size_t backlog, bool from_before)
@@ -186,6 +225,8 @@ int main(void)
         cmocka_unit_test(retries_do_not_starve_new_calls),
         cmocka_unit_test(new_calls_do_not_starve_retries),
         cmocka_unit_test(retries_do_not_starve_each_other),
+        cmocka_unit_test(another_order_holds_from_the_next_start),
+        cmocka_unit_test(a_call_that_comes_while_the_ledger_is_asked_has_its_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,6 +146,79 @@ static void an_upload_without_a_token_is_no_attempt(void **state)
     play_end(&play);
 }
 
+static void a_busy_chorus_says_nothing_of_the_token(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 1);
+    calls_are_there(&play, 2, KEY_DERIVED);
+    play_start(&play);
+    ends(&play, first_in_flight(&play), answer(401, "expired"));
+    until_the_alarm(&play);
+    probe_answers(&play, 429);
+    assert_true(plan_token_is_refused(play.plan));
+    until_the_alarm(&play);
+    probe_answers(&play, 200);
+    assert_int_equal(in_flight(&play), 1);
+    play_end(&play);
+}
+
+static void a_token_renewed_in_time_disturbs_nobody(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 2);
+    calls_are_there(&play, 10, KEY_DERIVED);
+    play_start(&play);
+    token_becomes(&play, TOKEN_GOOD);
+    assert_int_equal(play.probes, 0);
+    ends(&play, first_in_flight(&play), accepted("e"));
+    assert_int_equal(in_flight(&play), 2);
+    play_end(&play);
+}
+
+/* The answer that is awaited is that to the old token; the new one has its own question. */
+static void a_token_renewed_during_the_question_is_asked_about_next(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 2);
+    calls_are_there(&play, 10, KEY_DERIVED);
+    play_start(&play);
+    while (in_flight(&play) > 0)
+        ends(&play, first_in_flight(&play), answer(401, "expired"));
+    until_the_alarm(&play);
+    token_becomes(&play, TOKEN_GOOD);
+    assert_int_equal(play.probes, 1);
+    probe_answers(&play, 401);
+    assert_int_equal(until_the_alarm(&play), S); /* soon, not at the end of a long interval */
+    probe_answers(&play, 200);
+    assert_int_equal(in_flight(&play), 2);
+    play_end(&play);
+}
+
+/* The alarm of the question is not put off by a longer wait, nor does it put off a shorter one. */
+static void the_question_is_asked_in_its_time_whatever_else_waits(void **state)
+{
+    const int64_t waits[] = {300, 40 * S};
+    (void)state;
+    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+        struct play play;
+        play_begin(&play, 2);
+        int64_t first = calls_are_there(&play, 2, KEY_DERIVED);
+        play_start(&play);
+        ends(&play, first + 1, answer_retry_after(503, waits[i]));
+        ends(&play, first, answer(401, "expired"));
+        assert_int_equal(play.probes, 0);
+        time_passes(&play, S);
+        assert_int_equal(play.probes, 1);
+        probe_answers(&play, 200);
+        time_passes(&play, 60 * S);
+        assert_true(in_flight(&play) > 0);
+        play_end(&play);
+    }
+}
+
 /* --- 403 */
 
 static void a_403_with_a_good_token_holds_that_one_only(void **state)
@@ -238,6 +311,85 @@ static void what_vanishes_while_the_question_is_open_is_not_held(void **state)
     call_vanishes(&play, id, true);
     probe_answers(&play, 200);
     expect_state(&play, id, STATE_GONE);
+    play_end(&play);
+}
+
+static void what_vanishes_meanwhile_takes_no_other_along(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 2);
+    int64_t first = calls_are_there(&play, 4, KEY_DERIVED);
+    play_start(&play);
+    ends(&play, first + 3, answer(403, "forbidden"));
+    ends(&play, first + 2, answer(403, "forbidden"));
+    call_vanishes(&play, first + 2, true);
+    call_vanishes(&play, first, true);
+    probe_answers(&play, 200);
+    expect_state(&play, first + 3, STATE_HELD);
+    expect_state(&play, first + 2, STATE_GONE);
+    expect_state(&play, first, STATE_GONE);
+    assert_true(is_in_flight(&play, first + 1));
+    assert_int_equal(play.start_count, 3);
+    play_end(&play);
+}
+
+/* Nobody is left whom the answer would concern. */
+static void a_question_that_no_longer_matters_is_not_asked_again(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 1);
+    int64_t id = calls_are_there(&play, 1, KEY_DERIVED);
+    play_start(&play);
+    ends(&play, id, answer(403, "forbidden"));
+    call_vanishes(&play, id, true);
+    probe_answers(&play, 503);
+    time_passes(&play, DAY);
+    assert_int_equal(play.probes, 1);
+    int64_t other = call_comes(&play, KEY_DERIVED);
+    ends(&play, other, answer(403, "forbidden"));
+    assert_int_equal(play.probes, 2);
+    play_end(&play);
+}
+
+/* What the ledger was asked for before the verdict on a 403 was read too early: it is read again.
+ */
+static void what_is_held_meanwhile_is_not_sent_from_an_older_answer_of_the_ledger(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 1);
+    int64_t id = calls_are_there(&play, 1, KEY_DERIVED);
+    play_start(&play);
+    play.lazy = true;
+    ends(&play, id, answer(403, "forbidden"));
+    assert_true(play.fetching[LANE_ORDER]);
+    probe_answers(&play, 200); /* and only now the ledger answers: it was queued */
+    play_settle(&play);
+    expect_state(&play, id, STATE_HELD);
+    assert_int_equal(play.start_count, 1);
+    play_end(&play);
+}
+
+/* Oldest first: the verdict makes nobody ask for the other end of the queue. */
+static void a_403_keeps_the_order(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 1);
+    struct plan_options options = play.options;
+    options.back_lane = false;
+    play_end(&play);
+    play_begin_with(&play, &options, 7);
+    int64_t first = calls_are_there(&play, 30, KEY_DERIVED);
+    play_start(&play);
+    ends(&play, first, answer(403, "not your user"));
+    probe_answers(&play, 200);
+    for (int64_t i = 1; i < 30; i++) {
+        assert_true(is_in_flight(&play, first + i));
+        ends(&play, first + i, accepted("e"));
+    }
     play_end(&play);
 }
 
@@ -380,6 +532,14 @@ int main(void)
         cmocka_unit_test(once_it_answers_all_go_on),
         cmocka_unit_test(stragglers_of_an_outage_do_not_lengthen_it),
         cmocka_unit_test(a_week_without_network_fails_nothing),
+        cmocka_unit_test(what_vanishes_meanwhile_takes_no_other_along),
+        cmocka_unit_test(a_question_that_no_longer_matters_is_not_asked_again),
+        cmocka_unit_test(what_is_held_meanwhile_is_not_sent_from_an_older_answer_of_the_ledger),
+        cmocka_unit_test(a_403_keeps_the_order),
+        cmocka_unit_test(a_busy_chorus_says_nothing_of_the_token),
+        cmocka_unit_test(a_token_renewed_in_time_disturbs_nobody),
+        cmocka_unit_test(a_token_renewed_during_the_question_is_asked_about_next),
+        cmocka_unit_test(the_question_is_asked_in_its_time_whatever_else_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

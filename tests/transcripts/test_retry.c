@@ -98,6 +98,40 @@ static void retry_after_holds_all(void **state)
     all_wait(30 * S, 30 * S);
 }
 
+/* Whatever it answered: it asked for rest. */
+static void retry_after_holds_all_with_any_answer(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 2);
+    calls_are_there(&play, 10, KEY_DERIVED);
+    play_start(&play);
+    ends(&play, first_in_flight(&play), answer_retry_after(500, 30 * S));
+    ends(&play, first_in_flight(&play), accepted("e"));
+    time_passes(&play, 30 * S - 1);
+    assert_int_equal(in_flight(&play), 0);
+    time_passes(&play, 1);
+    assert_int_equal(in_flight(&play), 2); /* and the window is as wide as it was */
+    play_end(&play);
+}
+
+/* One waits for longer than all are held: the end of the hold is not slept through. */
+static void the_end_of_a_hold_is_not_slept_through(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 1);
+    int64_t first = calls_are_there(&play, 3, KEY_DERIVED);
+    play_start(&play);
+    ends(&play, first + 2, lost()); /* for 60 s */
+    ends(&play, first + 1, answer_retry_after(400, 10 * S));
+    time_passes(&play, 10 * S - 1);
+    assert_int_equal(in_flight(&play), 0);
+    time_passes(&play, 1);
+    assert_true(is_in_flight(&play, first));
+    play_end(&play);
+}
+
 static void retry_after_is_not_cut_by_retry_max(void **state)
 {
     (void)state;
@@ -234,6 +268,34 @@ static void a_clock_that_leaps_does_not_end_retry_for(void **state)
     play_end(&play);
 }
 
+/* Back by a little after that, as when the time is set by hand and then by a server: what counts
+ * from the leap must not count from the future. */
+static void a_clock_put_right_after_a_leap_does_not_end_retry_for(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 1);
+    int64_t id = calls_are_there(&play, 1, KEY_DERIVED);
+    play_start(&play);
+    wall_clock_jumps(&play, 8 * DAY);
+    ends(&play, id, cut_off());
+    wall_clock_jumps(&play, -30 * MIN);
+    time_passes(&play, 31 * MIN);
+    wall_clock_jumps(&play, -30 * MIN);
+    ends(&play, id, cut_off());
+    expect_state(&play, id, STATE_WAITING);
+    int64_t leapt = play.now.steady_ms;
+    while (call_of(&play, id)->state != STATE_FAILED) {
+        assert_true(play.now.steady_ms - leapt < 8 * DAY);
+        if (is_in_flight(&play, id))
+            ends(&play, id, cut_off());
+        else
+            until_the_alarm(&play);
+    }
+    assert_true(play.now.steady_ms - leapt >= 7 * DAY);
+    play_end(&play);
+}
+
 static void what_a_leap_is(void **state)
 {
     (void)state;
@@ -291,6 +353,9 @@ int main(void)
         cmocka_unit_test(what_a_leap_is),
         cmocka_unit_test(a_clock_that_is_set_back_does_not_bury_what_waits),
         cmocka_unit_test(a_recording_with_a_delay_goes_when_it_is_due),
+        cmocka_unit_test(retry_after_holds_all_with_any_answer),
+        cmocka_unit_test(the_end_of_a_hold_is_not_slept_through),
+        cmocka_unit_test(a_clock_put_right_after_a_leap_does_not_end_retry_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
