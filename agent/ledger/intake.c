@@ -391,13 +391,14 @@ void ledger_admit(struct ledger *ledger, const struct ledger_file *file, const u
 
 /* --- left its path --- */
 
-static void lose_chosen_path(struct ledger *ledger, int64_t recording, int64_t row, int64_t now_ms)
+/* Whether the recording is gone by it. */
+static bool lose_chosen_path(struct ledger *ledger, int64_t recording, int64_t row, int64_t now_ms)
 {
     enum recording_state state = recording_state_of(ledger, recording);
     bool to_be_sent = state == STATE_QUEUED || state == STATE_WAITING || state == STATE_HELD ||
                       state == STATE_UNCERTAIN;
     if (!to_be_sent)
-        return;
+        return false;
     int64_t other = recording_other_path(ledger, recording, row);
     if (other != 0) {
         story_add(ledger, row, STATE_DUPLICATE, 0, 0,
@@ -405,7 +406,7 @@ static void lose_chosen_path(struct ledger *ledger, int64_t recording, int64_t r
                   "from another",
                   now_ms);
         set_chosen_path(ledger, recording, other);
-        return;
+        return false;
     }
     int64_t due_ms = state == STATE_UNCERTAIN ? recording_due(ledger, recording) : 0;
     recording_move(ledger, recording, STATE_GONE, due_ms, 0,
@@ -413,6 +414,7 @@ static void lose_chosen_path(struct ledger *ledger, int64_t recording, int64_t r
                        ? "vanished after an upload whose answer was lost: Chorus may have it"
                        : "vanished before it was uploaded",
                    now_ms);
+    return true;
 }
 
 /* A recording that is to be sent from this path, whichever version of the file it was: the file may
@@ -432,7 +434,7 @@ static struct path_row row_to_be_sent(struct ledger *ledger, const char *path)
     return row;
 }
 
-void ledger_absent(struct ledger *ledger, const char *path, int64_t now_ms)
+bool ledger_absent(struct ledger *ledger, const char *path, int64_t now_ms)
 {
     struct path_row row = current_row(ledger, path);
     if (row.id != 0) {
@@ -441,11 +443,11 @@ void ledger_absent(struct ledger *ledger, const char *path, int64_t now_ms)
         query_bind_int(query, 1, row.id);
         query_run(query);
     }
-    for (;;) {
+    for (bool gone = false;;) {
         row = row_to_be_sent(ledger, path);
         if (row.id == 0 || db_error(ledger->db) != 0)
-            return;
-        lose_chosen_path(ledger, row.recording, row.id, now_ms);
+            return gone;
+        gone = lose_chosen_path(ledger, row.recording, row.id, now_ms) || gone;
     }
 }
 

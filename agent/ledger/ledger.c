@@ -285,6 +285,21 @@ void story_add(struct ledger *ledger, int64_t path, enum recording_state state, 
     query_run(query);
 }
 
+bool ledger_told_last(struct ledger *ledger, int64_t path, enum recording_state *state,
+                      char **reason)
+{
+    struct query *query = db_query(
+        ledger->db, "SELECT state, reason FROM story WHERE path = ? ORDER BY id DESC LIMIT 1");
+    query_bind_int(query, 1, path);
+    bool told = query_step(query);
+    if (told) {
+        *state = (enum recording_state)query_int(query, 0);
+        *reason = query_string(query, 1);
+    }
+    query_end(query);
+    return told;
+}
+
 struct now_of {
     enum recording_state state;
     int64_t path;

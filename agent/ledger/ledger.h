@@ -150,8 +150,13 @@ void ledger_resolve(struct ledger *ledger, int64_t recording, int64_t path,
                     struct resolution *resolution, uint64_t digest, int64_t not_before_ms,
                     int64_t now_ms);
 
-/* The file left its path. Another path takes over, or the recording is gone. */
-void ledger_absent(struct ledger *ledger, const char *path, int64_t now_ms);
+/* The file left its path. Another path takes over, or the recording is gone: whether it is that. */
+bool ledger_absent(struct ledger *ledger, const char *path, int64_t now_ms);
+
+/* What the story of a path (row id) told last: its state, and the reason (new string, may be NULL).
+ * False: nothing yet. A read. */
+bool ledger_told_last(struct ledger *ledger, int64_t path, enum recording_state *state,
+                      char **reason);
 
 /* Its path cannot be reached now: the next of its paths, in turn, is taken next time. */
 void ledger_try_other_path(struct ledger *ledger, int64_t recording);

@@ -49,7 +49,8 @@ struct transfer {
     struct upload *upload;      /* NULL until it is sent */
     bool wanted;                /* it is to be sent, as far as the ledger says */
     bool intended;
-    bool waits; /* something that decides may still come */
+    bool waits;   /* something that decides may still come */
+    bool is_gone; /* its file has left, and no other holds the same content */
     bool look_again;
     bool request_left;
     int body_error; /* what the file answered when it was opened or sent: negative errno */
@@ -133,7 +134,7 @@ static void body_failed(struct transfer *transfer, struct ledger *ledger)
     case -ENOENT:
     case -ENOTDIR:
         if (root_is_there(transfer))
-            ledger_absent(ledger, transfer->job.path, when_now_ms());
+            transfer->is_gone = ledger_absent(ledger, transfer->job.path, when_now_ms());
         else
             put_off_offline(transfer, ledger);
         break;
@@ -204,7 +205,7 @@ static void apply_send(void *ctx, struct ledger *ledger)
 {
     struct transfer *transfer = ctx;
     transfer->intended = transfer->wanted = false;
-    transfer->look_again = transfer->waits = false;
+    transfer->look_again = transfer->waits = transfer->is_gone = false;
     ledger_job_clear(&transfer->job);
     if (ledger_job(ledger, transfer->recording, &transfer->job) != 0 ||
         !is_to_be_sent(&transfer->job))
@@ -359,10 +360,13 @@ static void send_done(void *ctx)
     struct transfer *transfer = ctx;
     const struct ledger_job *job = &transfer->job;
     if (!transfer->intended) {
-        if (transfer->wanted && !transfer->service->stopping)
+        if (transfer->wanted && !transfer->service->stopping) {
             open_body(transfer);
-        else
-            tell_not_sent(transfer);
+            return;
+        }
+        if (transfer->is_gone)
+            intake_tell_gone(job->path);
+        tell_not_sent(transfer);
         return;
     }
     /* every POST of a recording that has a key carries it */

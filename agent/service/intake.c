@@ -26,6 +26,7 @@ struct intake {
     enum skip_kind skip;
     char *rule, *reason, *cut_name;
     bool known; /* dealt with before, by another look */
+    enum recording_state outcome;
 };
 
 static char *absolute(const struct folder *folder, const char *relative)
@@ -329,32 +330,57 @@ static void doubt(struct ledger *ledger, const struct intake *intake,
     free(content);
 }
 
+static void resolve_it(struct intake *intake, struct ledger *ledger,
+                       const struct watch_config *watch, const struct ledger_admission *admission)
+{
+    struct folder *folder = intake->folder;
+    const char *owner = folder->bulk != NULL ? bulk_owner(folder->bulk) : NULL;
+    struct resolution resolution;
+    const struct recording_at at = {admission->recording, intake->path,   folder->root_length,
+                                    &intake->identity,    intake->sha256, intake->duration_ms};
+    doubt(ledger, intake, admission);
+    service_resolve_recording(folder->service, ledger, watch, &at, admission->path, owner,
+                              &resolution);
+    mem_replace(&intake->cut_name, resolution.name_cut ? mem_string(resolution.name) : NULL);
+    resolution_clear(&resolution);
+}
+
 static void apply_admit(void *ctx, struct ledger *ledger)
 {
     struct intake *intake = ctx;
     struct folder *folder = intake->folder;
-    struct service *service = folder->service;
     const struct watch_config *watch = folder_settings(folder);
-    const char *owner = folder->bulk != NULL ? bulk_owner(folder->bulk) : NULL;
     struct ledger_file file = file_of(intake);
     struct ledger_admission admission;
     if (watch == NULL)
         return; /* a reload took the watch away: the file is met again if it comes back */
     ledger_admit(ledger, &file, intake->sha256, when_now_ms(), &admission);
     intake->known = admission.kind == ADMIT_KNOWN;
-    if (admission.kind != ADMIT_RESOLVE) {
-        retirement_decide(service, ledger, admission.recording);
-        return;
+    if (admission.kind == ADMIT_RESOLVE)
+        resolve_it(intake, ledger, watch, &admission);
+    else
+        retirement_decide(folder->service, ledger, admission.recording);
+    mem_replace(&intake->reason, NULL);
+    if (!intake->known)
+        ledger_told_last(ledger, admission.path, &intake->outcome, &intake->reason);
+}
+
+static void tell_outcome(const struct intake *intake)
+{
+    switch (intake->outcome) {
+    case STATE_HELD:
+        log_trouble(LOG_WARNING, "held", "reason", intake->reason, "path", intake->path, NULL);
+        service_note_error(intake->folder->service, intake->path, intake->reason);
+        break;
+    case STATE_DUPLICATE:
+    case STATE_SKIPPED:
+    case STATE_DELETED:
+        log_event(LOG_INFO, state_name(intake->outcome), "path", intake->path, "reason",
+                  intake->reason, NULL);
+        break;
+    default:
+        log_event(LOG_DEBUG, "taken", "path", intake->path, NULL);
     }
-    doubt(ledger, intake, &admission);
-    struct resolution resolution;
-    const struct recording_at at = {admission.recording, intake->path,   folder->root_length,
-                                    &intake->identity,   intake->sha256, intake->duration_ms};
-    service_resolve_recording(service, ledger, watch, &at, admission.path, owner, &resolution);
-    mem_replace(&intake->cut_name, resolution.name_cut ? mem_string(resolution.name) : NULL);
-    mem_replace(&intake->reason,
-                resolution.outcome == RESOLVED_HELD ? mem_string(resolution.reason) : NULL);
-    resolution_clear(&resolution);
 }
 
 static void admit_done(void *ctx)
@@ -366,12 +392,8 @@ static void admit_done(void *ctx)
     if (intake->cut_name != NULL)
         log_event(LOG_WARNING, "name-cut", "path", intake->path, "name", intake->cut_name, "reason",
                   "the name was longer than the 250 characters that are sent", NULL);
-    if (intake->reason != NULL) {
-        log_trouble(LOG_WARNING, "held", "reason", intake->reason, "path", intake->path, NULL);
-        service_note_error(folder->service, intake->path, intake->reason);
-    } else if (!intake->known) {
-        log_event(LOG_DEBUG, "taken", "path", intake->path, NULL);
-    }
+    if (!intake->known)
+        tell_outcome(intake);
     finish(intake);
 }
 
@@ -400,8 +422,9 @@ void intake_fingerprinted(void *ctx, const struct watch_fingerprint *fingerprint
 struct absence {
     struct file_work work; /* first: it comes back as this */
     struct folder *folder;
-    char **paths; /* absolute */
-    bool *absent;
+    char **paths;  /* absolute */
+    bool *absent;  /* it is not there */
+    bool *is_gone; /* a recording is gone by it */
     size_t count;
     struct root_identity found;
     int error;
@@ -423,6 +446,7 @@ static void absence_over(void *ctx)
     clear_paths(absence);
     free(absence->paths);
     free(absence->absent);
+    free(absence->is_gone);
     free(absence);
     folder_step_over(folder);
 }
@@ -449,9 +473,26 @@ static void apply_absent(void *ctx, struct ledger *ledger)
 {
     const struct absence *absence = ctx;
     for (size_t i = 0; i < absence->count; i++) {
-        if (absence->absent[i])
-            ledger_absent(ledger, absence->paths[i], when_now_ms());
+        absence->is_gone[i] =
+            absence->absent[i] && ledger_absent(ledger, absence->paths[i], when_now_ms());
     }
+}
+
+void intake_tell_gone(const char *path)
+{
+    log_event(LOG_INFO, "gone", "path", path, "reason",
+              "it left its path before it was known to be uploaded; nothing is deleted at Chorus",
+              NULL);
+}
+
+static void absence_told(void *ctx)
+{
+    struct absence *absence = ctx;
+    for (size_t i = 0; i < absence->count; i++) {
+        if (absence->is_gone[i])
+            intake_tell_gone(absence->paths[i]);
+    }
+    absent_done(absence);
 }
 
 /* Only in the right folder does absence mean anything. */
@@ -464,7 +505,7 @@ static void absence_looked(struct file_work *work)
         return;
     }
     journal_add(folder->service->journal,
-                &(struct journal_step){apply_absent, absent_done, absence_over, absence});
+                &(struct journal_step){apply_absent, absence_told, absence_over, absence});
 }
 
 /* A bulk run may have taken it from elsewhere: "" for those. */
@@ -513,6 +554,7 @@ static struct absence *absence_new(struct folder *folder, size_t most)
     struct absence *absence = mem_zalloc(sizeof *absence);
     absence->paths = mem_array(most, sizeof(char *));
     absence->absent = mem_array(most, sizeof(bool));
+    absence->is_gone = mem_array(most, sizeof(bool));
     absence->folder = folder;
     folder->steps++;
     return absence;

@@ -227,6 +227,11 @@ void bulk_may_be_over(struct service *service);
 /* Ends all, as they stand. Each frees itself once its looks are over. */
 void bulk_stop_all(struct service *service);
 
+/* --- intake.c --- */
+
+/* The log's line of a recording that is gone. */
+void intake_tell_gone(const char *path);
+
 /* --- status_file.c --- */
 
 /* Something moved: status.json is written within a second. */

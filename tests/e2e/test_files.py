@@ -290,6 +290,7 @@ def test_deleted_while_queued_it_is_gone_and_back_again_it_arrives(queueing, dou
     content = call.read_bytes()
     call.unlink()
     agent.wait_counts(gone=1, only=True)
+    assert f"event=gone path={agent.calls}/" in agent.log()
     release(agent)
     call.write_bytes(content)
     agent.wait_counts(uploaded=1, only=True)
@@ -317,6 +318,7 @@ def test_an_uploaded_file_that_comes_back_is_not_sent_again(watching, double):
         time.sleep(1)
         (agent.calls / name).write_bytes(content)
     agent.wait_counts(uploaded=1, duplicate=1, only=True)
+    assert f"event=duplicate path={agent.calls}/" in agent.log()
     assert_all_well(double, agent, [agent.calls / "again.wav"])
 
 
