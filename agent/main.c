@@ -167,7 +167,7 @@ static void keep_memory_private(void)
 
 int main(int argc, char **argv)
 {
-    struct general general = {.config_file = "/etc/chorus-agent/chorus-agent.yaml"};
+    struct general general = {.config_file = COMMAND_DEFAULT_CONFIG};
     int kept = take_general(argc, argv, &general);
     const struct command *command = kept > 0 ? find(argv[0]) : NULL;
     if (general.version) {

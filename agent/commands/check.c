@@ -17,6 +17,7 @@
 #include "agent/commands/command.h"
 #include "agent/commands/doctor.h"
 #include "agent/commands/online.h"
+#include "agent/commands/unit.h"
 #include "agent/control/control_dir.h"
 #include "agent/ledger/place.h"
 #include "agent/rules/email.h"
@@ -93,6 +94,25 @@ static void check_watch(const struct config *config, const struct watch_config *
         check_place(config, watch, watch->path, findings);
     if (watch->after_upload == AFTER_MOVE && access(watch->move_to, F_OK) == 0)
         check_place(config, watch, watch->move_to, findings);
+}
+
+static void check_under_unit(const struct config *config, const struct watch_config *watch,
+                             const struct unit *unit, struct findings *findings)
+{
+    const char *places[] = {watch->path, watch->after_upload == AFTER_MOVE ? watch->move_to : NULL};
+    for (size_t i = 0; i < 2 && places[i] != NULL; i++) {
+        if (!unit_shows(unit, places[i]))
+            finding(findings,
+                    "%s:%d: watch %s: the service does not see %s: its unit has its own; systemctl "
+                    "edit chorus-agent, [Service], ProtectHome=read-only, or PrivateTmp=no for "
+                    "/tmp, and restart it",
+                    config->file, watch->line, watch->name, places[i]);
+        else if (watch->after_upload != AFTER_KEEP && !unit_may_write(unit, places[i]))
+            finding(findings,
+                    "%s:%d: watch %s: after_upload: the service's unit makes %s read-only: "
+                    "systemctl edit chorus-agent, [Service], ReadWritePaths=%s, and restart it",
+                    config->file, watch->line, watch->name, places[i], places[i]);
+    }
 }
 
 /* By whatever way: a symlink, too, may lead from one into the other. */
@@ -248,11 +268,15 @@ static int check(const struct invocation *invocation, bool online)
     }
     check_state_dir(config, &findings);
     check_control_dir(config, &findings);
+    struct unit *unit = unit_ask(config->file);
     for (size_t i = 0; i < config->watch_count; i++) {
         check_watch(config, &config->watches[i], &findings);
+        if (unit != NULL)
+            check_under_unit(config, &config->watches[i], unit, &findings);
         check_apart(config, &config->watches[i], "state_dir", config->state_dir, &findings);
         check_apart(config, &config->watches[i], "control_dir", config->control_dir, &findings);
     }
+    unit_free(unit);
     check_tables(config);
     char *token = check_token(config, &findings);
     if (online)

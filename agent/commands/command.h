@@ -11,6 +11,8 @@
 #include "agent/config/config.h"
 #include "agent/ledger/ledger.h"
 
+#define COMMAND_DEFAULT_CONFIG "/etc/chorus-agent/chorus-agent.yaml"
+
 struct invocation {
     const char *config_file;
     int argc;

@@ -8,7 +8,7 @@
 #include "agent/plan/states.h"
 
 const char describe_general_options[] =
-    "  -c, --config FILE   default /etc/chorus-agent/chorus-agent.yaml\n"
+    "  -c, --config FILE   default " COMMAND_DEFAULT_CONFIG "\n"
     "      --help          this, or `chorus-agent COMMAND --help`; `check --help` lists every "
     "configuration key\n"
     "      --version\n";

@@ -61,6 +61,49 @@ def test_the_proxy_is_named_without_its_password(agent):
     assert "secret" not in said
 
 
+def with_unit(agent, text, *command):
+    """`check` beside a service manager that shows this of the unit, and which environment it was given."""
+    folder = agent.root / "bin"
+    folder.mkdir(exist_ok=True)
+    program = folder / "systemctl"
+    program.write_text(f"#!/bin/sh\n/usr/bin/env > '{folder}/given'\ncat <<'END'\n{text}\nEND\n")
+    program.chmod(0o755)
+    agent.env = {**agent.env, "PATH": f"{folder}:{os.environ['PATH']}", "CHORUS_API_TOKEN": "secret"}
+    return agent.run(*command, timeout=30)
+
+
+def unit_of(agent, **properties):
+    start = f"{{ path=/usr/bin/chorus-agent ; argv[]=/usr/bin/chorus-agent run -c {agent.config_file} ; ignore_errors=no }}"
+    return "\n".join(f"{name}={value}" for name, value in {"ExecStart": start, **properties}.items())
+
+
+def test_check_knows_what_the_unit_makes_read_only(agent):
+    strict = {"ProtectSystem": "strict", "ProtectHome": "yes", "PrivateTmp": "no"}
+    done = with_unit(agent, unit_of(agent, **strict, ReadWritePaths="-/var/spool/chorus-agent"), "check")
+    assert done.returncode == 0, "nothing is to be written there"
+    assert "secret" not in (agent.root / "bin" / "given").read_text()
+    agent.configure(watches={"calls": {"after_upload": "delete"}})
+    done = with_unit(agent, unit_of(agent, **strict, ReadWritePaths="-/var/spool/chorus-agent"), "check")
+    assert done.returncode == 78
+    assert f"the service's unit makes {agent.calls} read-only: systemctl edit chorus-agent, [Service], " \
+        f"ReadWritePaths={agent.calls}" in done.stdout
+    allowed = f"-/var/spool/chorus-agent +{agent.calls.parent}/"
+    assert with_unit(agent, unit_of(agent, **strict, ReadWritePaths=allowed), "check").returncode == 0
+    beside = f"{agent.calls}-not"
+    assert with_unit(agent, unit_of(agent, **strict, ReadWritePaths=beside), "check").returncode == 78
+
+
+def test_check_knows_what_the_unit_hides(agent):
+    hidden = {"ProtectSystem": "no", "ProtectHome": "yes", "PrivateTmp": "yes", "ReadWritePaths": ""}
+    done = with_unit(agent, unit_of(agent, **hidden), "check")
+    if not str(agent.calls).startswith("/tmp/"):
+        pytest.skip("the tests' folder is not below /tmp here")
+    assert done.returncode == 78
+    assert f"the service does not see {agent.calls}" in done.stdout
+    other = unit_of(agent, **hidden).replace(str(agent.config_file), "/etc/other.yaml")
+    assert with_unit(agent, other, "check").returncode == 0, "the unit is not this one's"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_where_recordings_are_to_be_moved_a_read_only_place_names_the_drop_in(agent, tmp_path):
     """In a mount namespace of its own the folder is read-only, as the unit makes it."""
