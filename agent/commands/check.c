@@ -244,8 +244,10 @@ static int check_online(const struct config *config, const char *token, struct f
     struct online_answer answer;
     int64_t asked_ms = when_now_ms();
     online_get(config, token, "/api/v1/users/me", &answer);
-    if (answer.status != 0)
+    if (answer.status != 0) {
+        findings->errors += doctor_look_at_tls(config);
         findings->errors += doctor_look_at_clock(answer.date, asked_ms);
+    }
     int code = judge(config, "GET /api/v1/users/me", &answer);
     online_clear(&answer);
     if (code != 0)

@@ -268,6 +268,19 @@ static unsigned look_at_way(const struct config *config)
     return faults;
 }
 
+unsigned doctor_look_at_tls(const struct config *config)
+{
+    if (strncmp(config->chorus.url, "https:", 6) != 0)
+        return 0;
+    char *host = host_of(config->chorus.url);
+    bool own = config->chorus.ca_file[0] != '\0';
+    unsigned faults =
+        say(OK, "TLS: the certificate of %s is proven by the system's authorities%s%s", host,
+            own ? " or those of " : "", own ? config->chorus.ca_file : "");
+    free(host);
+    return faults;
+}
+
 unsigned doctor_look_at_clock(const char *date, int64_t asked_ms)
 {
     struct tm tm = {0};

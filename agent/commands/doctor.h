@@ -12,6 +12,9 @@
  * Returns how many faults there are. */
 unsigned doctor_look(const struct config *config);
 
+/* Chorus has answered: over https, that its certificate was proven, and by whom. Likewise. */
+unsigned doctor_look_at_tls(const struct config *config);
+
 /* The clock, against the Date of an answer that was asked for at `asked_ms` (wall). Likewise. */
 unsigned doctor_look_at_clock(const char *date, int64_t asked_ms);
 

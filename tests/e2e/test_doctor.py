@@ -3,6 +3,10 @@
 import os
 import sqlite3
 import subprocess
+import threading
+import time
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -102,6 +106,55 @@ def test_check_knows_what_the_unit_hides(agent):
     assert f"the service does not see {agent.calls}" in done.stdout
     other = unit_of(agent, **hidden).replace(str(agent.config_file), "/etc/other.yaml")
     assert with_unit(agent, other, "check").returncode == 0, "the unit is not this one's"
+
+
+@pytest.mark.parametrize("ahead_s, said", [
+    (-9030, "advice  clock: this machine is 2h 30min ahead of Chorus: let it follow a time server"),
+    (90000, "advice  clock: this machine is 1d behind Chorus"),
+    (10, "ok      clock: as that of Chorus"),
+])
+def test_the_clock_is_compared_with_that_of_chorus(agent, ahead_s, said):
+    class Answer(BaseHTTPRequestHandler):
+        def date_time_string(self, timestamp=None):
+            return formatdate(time.time() + ahead_s, usegmt=True)
+
+        def do_GET(self):
+            self.send_response(401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        agent.configure(chorus={"url": f"http://127.0.0.1:{server.server_port}"})
+        assert said in agent.run("doctor", check=77).stdout
+        server.shutdown()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("made, said", [
+    ("", "advice  systemd: chorus-agent.service does not run: systemctl status chorus-agent"),
+    ("oom_kill 0", "ok      systemd: memory 1000 of 4000 bytes, at most 300 tasks"),
+    ("oom_kill 3", "advice  systemd: its memory limit (4000) has ended it 3 times: systemctl edit chorus-agent, MemoryMax="),
+])
+def test_what_systemd_allows_is_told(well, made, said):
+    """In a mount namespace of its own, beside a manager's folders."""
+    script = """
+        mount -t tmpfs none /run && mkdir -p /run/systemd/system && mount -t tmpfs none /sys/fs/cgroup || exit 99
+        if [ -n "$3" ]; then
+            at=/sys/fs/cgroup/system.slice/chorus-agent.service
+            mkdir -p $at && cd $at
+            echo 4000 > memory.max && echo 1000 > memory.current && echo 300 > pids.max
+            printf 'oom 7\n%s\n' "$3" > memory.events
+        fi
+        exec "$1" -c "$2" doctor"""
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", programs.find("CHORUS_AGENT"),
+                           well.config_file, made], capture_output=True, text=True, timeout=60, env=well.env)
+    if done.returncode in (1, 99) and not done.stdout:
+        pytest.skip("mount namespaces are not permitted here")
+    assert said in done.stdout
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

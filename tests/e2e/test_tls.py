@@ -42,6 +42,16 @@ def test_uploads_go_over_tls_with_the_sites_own_authority(
     assert_kept(double, agent, paths)
 
 
+def test_doctor_tells_whose_word_proves_the_certificate(double_factory, agent_factory, authority):
+    double = double_factory("--tls", authority / "good.pem", authority / "good.key", "--user", "team@example.com")
+    agent = agent_factory(double.url, chorus={"ca_file": str(authority / "ca.pem")})
+    said = agent.run("doctor", check=0).stdout
+    assert f"ok      TLS: the certificate of 127.0.0.1 is proven by the system's authorities or those of {authority}" in said
+    agent.configure(chorus={"ca_file": ""})
+    done = agent.run("doctor", check=69)
+    assert "TLS:" not in done.stdout and "certificate" in done.stdout and "ca_file" in done.stdout
+
+
 @pytest.mark.parametrize("certificate, trusted", [("good", False), ("other", True)])
 def test_nothing_is_sent_to_whom_cannot_be_verified(
         double_factory, agent_factory, recordings, authority, certificate, trusted):
