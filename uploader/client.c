@@ -52,6 +52,7 @@ static void end(struct transfer *transfer)
     curl_multi_remove_handle(uploader->multi, transfer->easy);
     transfer->ended = true;
     transfer->socket = -1;
+    pace_leave(transfer);
     TAILQ_REMOVE(&uploader->active, transfer, link);
     TAILQ_INSERT_TAIL(&uploader->ended, transfer, link);
     if (TAILQ_EMPTY(&uploader->active))
@@ -107,6 +108,13 @@ void client_stop(struct transfer *transfer)
         return;
     transfer->stopping = true;
     wake(transfer->uploader);
+}
+
+void client_hold(struct transfer *transfer)
+{
+    if (transfer->paused || transfer->ended || transfer->stopping)
+        return;
+    transfer->paused = curl_easy_pause(transfer->easy, CURLPAUSE_SEND) == CURLE_OK;
 }
 
 /* CONT alone is lost where libcurl has noted the pause in the form but not yet for the transfer: it
@@ -198,7 +206,7 @@ static void drop_watch(struct uploader *uploader, curl_socket_t socket, struct w
 static void set_watch(struct uploader *uploader, struct transfer *transfer, curl_socket_t socket,
                       int what, struct watch *watch)
 {
-    transfer->socket = socket;
+    pace_take_socket(transfer, socket);
     if (watch == NULL) {
         watch = new_watch(uploader, socket);
         if (watch != NULL && curl_multi_assign(uploader->multi, socket, watch) != CURLM_OK) {
@@ -256,9 +264,11 @@ static void on_stall_check(uv_timer_t *timer)
     uploader->stall_checked_at_ms = now_ms;
     TAILQ_FOREACH(at, &uploader->active, link)
     {
-        if (held || at->paused) { /* or the file is slow: not the network's fault either */
-            at->moved_at_ms += gap_ms;
+        bool waits = held || at->paused; /* for its file or its turn: not the network's fault */
+        if (waits || transfer_is_slowed(at))
             at->started_at_ms += gap_ms;
+        if (waits) {
+            at->moved_at_ms += gap_ms;
             at->answered_at_ms += at->answered_at_ms > 0 ? gap_ms : 0;
         } else if (!at->stopping && transfer_is_overdue(at, now_ms)) {
             at->timed_out = true;
@@ -315,6 +325,7 @@ static void shut_down(struct uploader *uploader)
     uv_close((uv_handle_t *)&uploader->tick, on_own_handle_closed);
     uv_close((uv_handle_t *)&uploader->timeout, on_own_handle_closed);
     uv_close((uv_handle_t *)&uploader->stall, on_own_handle_closed);
+    uv_close((uv_handle_t *)&uploader->pace.tick, on_own_handle_closed);
 }
 
 static void on_tick(uv_idle_t *tick)
@@ -390,8 +401,10 @@ int client_open(struct uploader *uploader)
     uv_idle_init(uploader->loop, &uploader->tick);
     uv_timer_init(uploader->loop, &uploader->timeout);
     uv_timer_init(uploader->loop, &uploader->stall);
+    uv_timer_init(uploader->loop, &uploader->pace.tick);
     uploader->tick.data = uploader->timeout.data = uploader->stall.data = uploader;
-    uploader->open_handles = 3;
+    uploader->pace.tick.data = uploader;
+    uploader->open_handles = 4;
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /*
  * Internal to uploader/: the engine (client.c) and what one exchange is to it (transfer.c).
- * libcurl's names stand in client.c, transfer.c and form.c only.
+ * libcurl's names stand in client.c, transfer.c and form.c only. How fast it all goes: pace.h.
  *
  * Life of a transfer: transfer_init, client_start, [client_stop,] `finish` from the loop, which
  * ends with transfer_deinit. libcurl's callbacks and client_stop only set flags; a handle is taken
@@ -18,6 +18,7 @@
 #include <uv.h>
 
 #include "uploader/line.h"
+#include "uploader/pace.h"
 #include "uploader/secret.h"
 #include "uploader/settings.h"
 
@@ -50,7 +51,10 @@ struct transfer {
     bool request_left;   /* passed the guard */
     bool body_out;       /* the request's last byte was handed to libcurl; a question's at once */
     bool answered_early; /* a final status came before that */
-    bool paused;         /* its body has no bytes yet */
+    bool paused;         /* its body has no bytes yet, or may not send them now */
+    bool sends;          /* its body goes out: it has a share of the rate */
+    bool by_bucket;      /* the kernel does not space what it sends */
+    size_t bucket;       /* bytes that it may send then */
     bool aborted, timed_out, out_of_memory;
     bool stopping, ended;
 
@@ -76,6 +80,7 @@ struct uploader {
     struct settings *settings;
     struct secret token;
     struct transfers active, ended;
+    struct pace pace;
     uv_idle_t tick;
     uv_timer_t timeout; /* libcurl's */
     uv_timer_t stall;   /* ours */
@@ -104,6 +109,9 @@ int64_t client_now_ms(void);
 int client_start(struct transfer *transfer);
 /* Ends it at the next tick; any number of times, also from libcurl's callbacks. */
 void client_stop(struct transfer *transfer);
+/* Sends nothing more until client_resume; its body is still going out. Outside libcurl's callbacks.
+ */
+void client_hold(struct transfer *transfer);
 /* Goes on with one that is paused. Outside libcurl's callbacks. */
 void client_resume(struct transfer *transfer);
 /* Whether exchanges can start: 0 or -ECANCELED. */
@@ -133,6 +141,8 @@ size_t receive_body(char *bytes, size_t size, size_t count, void *transfer);
 
 /* pulse.c: no byte moved for too long, or too few. Outside libcurl's callbacks. */
 bool transfer_is_overdue(struct transfer *transfer, int64_t now_ms);
+/* Its share of the rate is so small that few bytes are what it was asked for. */
+bool transfer_is_slowed(const struct transfer *transfer);
 
 /* form.c: the multipart body, text parts first. Sets it on the handle; 0, -ENOMEM, -EINVAL. */
 struct form {

@@ -25,11 +25,25 @@ static struct pulse take_pulse(const struct transfer *transfer)
     return pulse;
 }
 
+/* At a low pace even the kernel's next packet takes its time. */
+static int64_t stall_after_ms(const struct transfer *transfer)
+{
+    int64_t stall_ms = transfer->settings->stall_timeout_ms;
+    int64_t patience_ms =
+        transfer->sends ? pace_patience_ms(transfer->uploader->pace.share) : stall_ms;
+    return patience_ms > stall_ms ? patience_ms : stall_ms;
+}
+
+bool transfer_is_slowed(const struct transfer *transfer)
+{
+    return transfer->sends && transfer->uploader->pace.share < 2 * (uint64_t)TRICKLE_BYTES_PER_S;
+}
+
 bool transfer_is_overdue(struct transfer *transfer, int64_t now_ms)
 {
     const struct pulse last = transfer->pulse;
     const struct pulse pulse = transfer->pulse = take_pulse(transfer);
-    int64_t stall_ms = transfer->settings->stall_timeout_ms;
+    int64_t stall_ms = stall_after_ms(transfer);
     if (pulse.sent != last.sent || pulse.received != last.received ||
         pulse.unacknowledged != last.unacknowledged || pulse.request_left != last.request_left)
         transfer->moved_at_ms = now_ms;

@@ -49,7 +49,10 @@ static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockad
     (void)purpose;
     if (transfer->request_left)
         return CURL_SOCKET_BAD; /* only a repetition could use it */
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    int made = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (made >= 0)
+        pace_new_socket(transfer->uploader, made);
+    return made;
 }
 
 /* Sets an option unless an earlier one failed. */

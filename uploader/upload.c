@@ -66,6 +66,11 @@ ssize_t upload_next_bytes(struct upload *upload, char *buffer, size_t n)
         n = (size_t)left; /* libcurl does not clamp to the size it was told */
     if (n == 0)
         return 0;
+    n = pace_room(transfer, n);
+    if (n == 0) {
+        transfer->paused = true;
+        return UPLOADER_NOT_YET;
+    }
     ssize_t got = upload->body.read(upload->body.ctx, buffer, n);
     if (got == UPLOADER_NOT_YET) {
         transfer->paused = true;
@@ -82,6 +87,7 @@ ssize_t upload_next_bytes(struct upload *upload, char *buffer, size_t n)
         return -ECANCELED; /* aborted from inside read or verify */
     upload->sent += (uint64_t)got;
     transfer->body_out = last;
+    pace_spend(transfer, (size_t)got);
     return got;
 }
 

@@ -58,6 +58,7 @@ int uploader_new(struct uv_loop_s *loop, const struct uploader_options *options,
     TAILQ_INIT(&uploader->active);
     TAILQ_INIT(&uploader->ended);
     uploader->loop = loop;
+    pace_init(uploader);
     rc = set_up(uploader, options);
     if (rc != 0) {
         uploader_free(uploader);

@@ -100,6 +100,22 @@ int uploader_configure(struct uploader *uploader, const struct uploader_options 
  * stays. */
 int uploader_set_token(struct uploader *uploader, const char *token);
 
+#define UPLOADER_UNLIMITED UINT64_MAX
+
+/* The most that all uploads together send from now on, those in flight included: bytes a second on
+ * the wire, headers, TLS and what is sent again counted; at first UPLOADER_UNLIMITED. 0: no body
+ * goes on until the rate is another; those in flight are held, which is no stall. Questions are not
+ * held. */
+void uploader_set_rate(struct uploader *uploader, uint64_t bytes_per_s);
+
+/* The class of service that packets are marked with from now on, 0 .. 63; at first 0. */
+void uploader_set_dscp(struct uploader *uploader, int dscp);
+
+/* `trouble` is called once for each thing that the system refuses: uploads go on without marks, or
+ * paced from user space. `what` is for people, `error` an errno. May run within any call. */
+void uploader_on_trouble(struct uploader *uploader,
+                         void (*trouble)(void *ctx, const char *what, int error), void *ctx);
+
 /* Starts one POST of /v3/upload. On 0 `done` runs exactly once, after body.close; on error it never
  * does: -ENOMEM, -EINVAL (a required string is missing, one has control characters, an empty body),
  * -ECANCELED (after uploader_close). The body's functions may call uploader_abort. */
