@@ -67,8 +67,11 @@ static void fill_sections(struct config_draft *draft, const struct node *root)
     static const struct {
         const char *name;
         enum schema_section section;
-    } sections[] = {{"chorus", IN_CHORUS}, {"upload", IN_UPLOAD}, {"delete", IN_DELETE}};
-    struct filled *filled[] = {&draft->chorus, &draft->upload, &draft->delete_};
+    } sections[] = {{"chorus", IN_CHORUS},
+                    {"upload", IN_UPLOAD},
+                    {"delete", IN_DELETE},
+                    {"bandwidth", IN_BANDWIDTH}};
+    struct filled *filled[] = {&draft->chorus, &draft->upload, &draft->delete_, &draft->bandwidth};
     fill_defaults(IN_TOP, draft->config);
     fill_section(draft->problems, IN_TOP, root, 1, draft->config, &draft->top);
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {

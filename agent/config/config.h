@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/bandwidth/bandwidth.h"
 #include "agent/base/log.h"
 #include "agent/plan/order.h"
 #include "agent/rules/rules.h"
@@ -74,6 +75,7 @@ struct config {
         int64_t confirm_for_ms, keep_details_ms;
         uint64_t max;
     } delete_;
+    struct bandwidth bandwidth;
     struct table_config *tables;
     size_t table_count;
     struct watch_config *watches;

@@ -31,7 +31,7 @@ struct watch_draft {
 struct config_draft {
     struct config *config;
     struct config_problems *problems;
-    struct filled top, chorus, upload, delete_;
+    struct filled top, chorus, upload, delete_, bandwidth;
     int *table_lines; /* as many as config->table_count */
     struct watch_draft *watches;
     size_t watch_count;

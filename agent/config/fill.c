@@ -104,6 +104,10 @@ static char *put(const struct schema_key *key, const char *text, void *base)
         return put_choice(key, text, slot);
     case IS_SINCE:
         return put_since(text, base);
+    case IS_RATE:
+        return value_rate(text, slot);
+    case IS_DSCP:
+        return value_dscp(text, slot);
     case IS_SECTION:
     case IS_LIST:
     case IS_RULES:

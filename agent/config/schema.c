@@ -10,6 +10,8 @@
 #define CHORUS(member) .section = IN_CHORUS, .offset = offsetof(struct config, chorus.member)
 #define UPLOAD(member) .section = IN_UPLOAD, .offset = offsetof(struct config, upload.member)
 #define DELETE(member) .section = IN_DELETE, .offset = offsetof(struct config, delete_.member)
+#define BANDWIDTH(member)                                                                          \
+    .section = IN_BANDWIDTH, .offset = offsetof(struct config, bandwidth.member)
 #define WATCH(member) .section = IN_WATCH, .offset = offsetof(struct watch_draft, watch.member)
 #define SHARED(member) .section = IN_WATCH, .offset = offsetof(struct watch_draft, member)
 #define RULE(member) .section = IN_RULE, .offset = offsetof(struct rule_draft, member)
@@ -78,6 +80,12 @@ static const struct schema_key keys[] = {
          "a request that matches more is refused whole unless its @expect states the true number"},
     {"delete.keep_details", DELETE(keep_details_ms), .type = IS_DURATION, .default_text = "30d",
      .help = "so long after the last proof the details of a deleted recording are wiped"},
+
+    SECTION("bandwidth"),
+    {"bandwidth.rate", BANDWIDTH(rate), .type = IS_RATE, .default_text = "unlimited",
+     .help = "most that all uploads together send, counted on the wire, with headers and TLS"},
+    {"bandwidth.dscp", BANDWIDTH(dscp), .type = IS_DSCP, .default_text = "cs1",
+     .help = "class that packets are marked with, so that routers let calls go first"},
 
     SECTION("tables"),
     {"tables.NAME", .section = IN_TABLES, .type = IS_PATH,
@@ -192,8 +200,8 @@ const char *schema_name(const struct schema_key *key)
 const char *schema_place(enum schema_section section)
 {
     static const char *const places[] = {
-        "the top level",     "chorus", "upload", "delete", "tables", "watches.NAME",
-        "watches.NAME.rules"};
+        "the top level", "chorus", "upload",       "delete",
+        "bandwidth",     "tables", "watches.NAME", "watches.NAME.rules"};
     return places[section];
 }
 
@@ -213,9 +221,12 @@ const char *schema_type_name(const struct schema_key *key)
         [IS_BOOL] = "true or false",
         [IS_SINCE] = "start, all, or a date",
         [IS_LIST] = "list of texts",
+        [IS_RATE] = "number with its unit (" RATE_UNITS "), 0, unlimited",
         [IS_RULES] = "list of rules",
         [IS_FIELDS] = "FIELD: path.in.the.sidecar",
     };
+    if (key->type == IS_DSCP)
+        return dscp_names();
     return key->allowed != NULL ? key->allowed : names[key->type];
 }
 

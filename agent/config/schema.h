@@ -14,6 +14,7 @@ enum schema_section {
     IN_CHORUS,
     IN_UPLOAD,
     IN_DELETE,
+    IN_BANDWIDTH,
     IN_TABLES, /* its keys are names of the administrator's choice */
     IN_WATCH,
     IN_RULE
@@ -37,6 +38,8 @@ enum schema_type {
     IS_SWITCH, /* bool: the second of two choices */
     IS_SINCE,
     IS_LIST, /* struct string_list; a default is separated by ", " */
+    IS_RATE, /* struct rate */
+    IS_DSCP, /* int */
     IS_RULES,
     IS_FIELDS /* names of fields and paths in a sidecar */
 };

@@ -228,6 +228,28 @@ char *value_url(const char *text, char **url)
     return NULL;
 }
 
+char *value_rate(const char *text, struct rate *rate)
+{
+    if (rate_parse(text, rate))
+        return NULL;
+    return complain(text, "no rate",
+                    "a number with its unit (" RATE_UNITS "), such as 8 Mbit/s; 0: nothing leaves; "
+                    "unlimited");
+}
+
+char *value_dscp(const char *text, int *dscp)
+{
+    enum dscp_answer answer = dscp_parse(text, dscp);
+    if (answer == DSCP_KNOWN)
+        return NULL;
+    return complain(text,
+                    answer == DSCP_FOR_CALLS
+                        ? "a class meant for calls, their signalling or routing: uploads must not "
+                          "travel in it"
+                        : "no class of service",
+                    dscp_names());
+}
+
 char *value_name(const char *text)
 {
     size_t length = strlen(text);

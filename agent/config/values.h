@@ -24,6 +24,10 @@ char *value_path(const char *text, char **path);
 /* scheme://host[:port], https unless the host is loopback; *url is a new string without a slash at
  * its end. */
 char *value_url(const char *text, char **url);
+/* "8 Mbit/s", "0", "unlimited". */
+char *value_rate(const char *text, struct rate *rate);
+/* A class of service by its name, none that calls have. */
+char *value_dscp(const char *text, int *dscp);
 /* Of a watch or a table. */
 char *value_name(const char *text);
 

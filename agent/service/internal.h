@@ -352,6 +352,11 @@ int blocks_restore(struct ledger *ledger, const char *state_dir);
 /* After each commit: what only the ledger holds goes into the file. */
 void blocks_file(struct service *service);
 
+/* --- uplink.c: how much of the uplink uploads may take --- */
+
+/* As the present configuration wants it, for transfers in flight, too. */
+void uplink_configure(struct service *service);
+
 /* --- plan_options.c --- */
 
 /* The longest that this configuration makes a recording wait. */

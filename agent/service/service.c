@@ -247,6 +247,7 @@ static void take_configuration(struct service *service, struct config *config)
     struct uploader_options options = uploader_options_of(service, &user_agent);
     uploader_configure(service->uploader, &options);
     free(user_agent);
+    uplink_configure(service);
     struct plan_options plan = service_plan_options(config);
     struct plan_event event = {.kind = PLAN_CONFIGURED, .options = &plan};
     service_plan(service, &event);
@@ -462,6 +463,7 @@ static void start_parts(struct service *service)
     service->deletions = deletions_new(service);
     service->forgetting = forgetting_new(service);
     service_redigest(service);
+    uplink_configure(service);
     service_read_token(service);
     service_start_plan(service);
 }

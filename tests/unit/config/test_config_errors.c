@@ -254,6 +254,33 @@ static void all_errors_are_told_at_once(void **state)
     assert_non_null(strstr(fixture->problems.items[13].text, "repeated"));
 }
 
+static void bandwidth_is_stated_with_units_and_in_no_class_of_calls(void **state)
+{
+    static const struct one_error errors[] = {
+        {OWNER "bandwidth:\n  rate: 8\n", 6, "\"8\" is no rate; allowed: a number with its unit"},
+        {OWNER "bandwidth:\n  rate: 8 Mbps\n", 6, "such as 8 Mbit/s"},
+        {OWNER "bandwidth:\n  dscp: EF\n", 6, "a class meant for calls"},
+        {OWNER "bandwidth:\n  dscp: cs9\n", 6,
+         "no class of service; allowed: none, le, cs1, cs2, af11"},
+        {OWNER "bandwidth:\n  rates: 8 Mbit/s\n", 6, "did you mean \"rate\""},
+        {OWNER "bandwidth: 8 Mbit/s\n", 5, "expected keys of bandwidth"},
+        {OWNER "rate: 8 Mbit/s\n", 5, "it belongs to bandwidth"},
+    };
+    EXPECT_EACH(*state, errors);
+}
+
+static void bandwidth_is_unlimited_and_cs1_by_default(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_load_watch(fixture, OWNER);
+    assert_int_equal(fixture->config->bandwidth.rate.kind, RATE_UNLIMITED);
+    assert_int_equal(fixture->config->bandwidth.dscp, 8);
+    fixture_load_watch(fixture, OWNER "bandwidth: { rate: 8 Mbit/s, dscp: le }\n");
+    assert_int_equal(fixture->config->bandwidth.rate.kind, RATE_FIXED);
+    assert_int_equal(fixture->config->bandwidth.rate.bytes_per_s, 1000000);
+    assert_int_equal(fixture->config->bandwidth.dscp, 1);
+}
+
 static void a_problem_reads_as_file_line_text(void **state)
 {
     struct fixture *fixture = *state;
@@ -423,6 +450,8 @@ int main(void)
         TEST(whole_files),
         TEST(move_needs_both_halves),
         TEST(all_errors_are_told_at_once),
+        TEST(bandwidth_is_stated_with_units_and_in_no_class_of_calls),
+        TEST(bandwidth_is_unlimited_and_cs1_by_default),
         TEST(a_problem_reads_as_file_line_text),
         TEST(unreadable_files),
         TEST(hostile_files),
