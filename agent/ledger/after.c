@@ -32,9 +32,7 @@ int64_t ledger_next_check(struct ledger *ledger)
     struct query *query =
         db_query(ledger->db, "SELECT min(check_ms) FROM recording WHERE check_ms IS NOT NULL AND"
                              " state = 7 AND engagement_id IS NOT NULL");
-    int64_t at = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return at;
+    return query_number(query);
 }
 
 void ledger_check_again(struct ledger *ledger, int64_t recording, int64_t at_ms)
@@ -65,9 +63,7 @@ int64_t ledger_unprocessed(struct ledger *ledger, int64_t before_ms)
         ledger->db, "SELECT count(*) FROM recording WHERE check_ms IS NOT NULL AND state = 7 AND"
                     " engagement_id IS NOT NULL AND uploaded_ms < ?");
     query_bind_int(query, 1, before_ms);
-    int64_t n = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return n;
+    return query_number(query);
 }
 
 /* --- retired --- */
@@ -131,9 +127,7 @@ static int64_t next_retirement_ms(struct ledger *ledger)
 {
     struct query *query =
         db_query(ledger->db, "SELECT min(retire_ms) FROM path WHERE retire IN (1, 2)");
-    int64_t at = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return at;
+    return query_number(query);
 }
 
 /* The columns of RETIREMENT_COLUMNS. */

@@ -35,9 +35,7 @@ static bool is_old(struct ledger *ledger, int64_t after, int64_t before_ms)
         db_query(ledger->db, "SELECT at_ms < ? FROM story WHERE id > ? ORDER BY id LIMIT 1");
     query_bind_int(query, 1, before_ms);
     query_bind_int(query, 2, after);
-    bool old = query_step(query) && query_int(query, 0) != 0;
-    query_end(query);
-    return old;
+    return query_number(query) != 0;
 }
 
 int64_t ledger_thin_stories(struct ledger *ledger, int64_t before_ms, int64_t after, size_t most)
@@ -69,30 +67,24 @@ int ledger_backup(struct ledger *ledger, const char *file, char **why)
 /* Queued or waiting without a key, one of them; 0: none. */
 static int64_t keyless_to_send(struct ledger *ledger)
 {
-    struct query *query = db_query(
+    return query_number(db_query(
         ledger->db, "SELECT id FROM recording WHERE (state = 3 OR state = 5) AND key_kind = 0"
-                    " LIMIT 1");
-    int64_t id = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return id;
+                    " LIMIT 1"));
 }
 
 bool ledger_restored(struct ledger *ledger, int64_t now_ms)
 {
-    struct query *query = db_query(ledger->db, "SELECT 1 FROM counter WHERE name = 'backup'");
-    bool restored = query_step(query);
-    query_end(query);
-    if (!restored)
+    if (query_number(db_query(ledger->db, "SELECT n FROM counter WHERE name = 'backup'")) == 0)
         return false;
     struct db *db = ledger_write(ledger);
     query_run(db_query(db, "DELETE FROM counter WHERE name = 'backup'"));
     query_run(db_query(db, "UPDATE recording SET maybe_sent = 1 WHERE " LEDGER_IS_OPEN("")));
-    query = db_query(db, "UPDATE watch SET lost_ms = ?");
+    struct query *query = db_query(db, "UPDATE watch SET lost_ms = ?");
     query_bind_int(query, 1, now_ms);
     query_run(query);
     static const struct plan_move hold = {
         .to = STATE_HELD, .held = HELD_DOUBT, .reason = MAYBE_SENT};
-    for (int64_t id; db_error(db) == 0 && (id = keyless_to_send(ledger)) != 0;)
+    for (int64_t id; (id = keyless_to_send(ledger)) != 0;) /* none after an error */
         ledger_move(ledger, id, &hold, now_ms);
     return true;
 }
@@ -100,9 +92,7 @@ bool ledger_restored(struct ledger *ledger, int64_t now_ms)
 bool ledger_is_sound(struct ledger *ledger, char **why)
 {
     *why = NULL;
-    struct query *query = db_query(ledger->db, "PRAGMA integrity_check(1)");
-    char *verdict = query_step(query) ? query_string(query, 0) : NULL;
-    query_end(query);
+    char *verdict = query_text(db_query(ledger->db, "PRAGMA integrity_check(1)"));
     bool sound = verdict != NULL && strcmp(verdict, "ok") == 0;
     if (!sound)
         *why = verdict != NULL ? verdict : mem_string(db_error_words(ledger->db));

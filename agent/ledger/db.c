@@ -27,7 +27,7 @@ struct db {
     char words[200];
 };
 
-static int errno_of(int code, sqlite3 *sqlite)
+static int errno_of(int code, int system_errno)
 {
     switch (code & 0xff) {
     case SQLITE_OK:
@@ -48,29 +48,21 @@ static int errno_of(int code, sqlite3 *sqlite)
     case SQLITE_NOTADB:
         return -EUCLEAN;
     case SQLITE_CANTOPEN:
-        return sqlite != NULL && sqlite3_system_errno(sqlite) != 0 ? -sqlite3_system_errno(sqlite)
-                                                                   : -ENOENT;
+        return system_errno != 0 ? -system_errno : -ENOENT;
     case SQLITE_IOERR:
-        return sqlite != NULL && sqlite3_system_errno(sqlite) == ENOSPC ? -ENOSPC : -EIO;
+        return system_errno == ENOSPC ? -ENOSPC : -EIO;
     default:
         return -EIO;
     }
 }
 
-static void fail(struct db *db, int code)
+/* Of calls that are not made after an error: the first one is kept. */
+static void check(struct db *db, int code)
 {
+    assert(db->error == 0);
+    db->error = errno_of(code, sqlite3_system_errno(db->sqlite));
     if (db->error != 0)
-        return;
-    db->error = errno_of(code, db->sqlite);
-    snprintf(db->words, sizeof db->words, "%s", sqlite3_errmsg(db->sqlite));
-}
-
-static bool check(struct db *db, int code)
-{
-    if (errno_of(code, db->sqlite) == 0)
-        return true;
-    fail(db, code);
-    return false;
+        snprintf(db->words, sizeof db->words, "%s", sqlite3_errmsg(db->sqlite));
 }
 
 /* Nobody asks how much memory SQLite has: without that count malloc needs no lock. Refused once it
@@ -91,9 +83,8 @@ int db_open(const char *file, enum db_mode mode, struct db **out, char **why)
         mode == DB_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     int code = sqlite3_open_v2(file, &db->sqlite, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (code != SQLITE_OK) {
-        int error = errno_of(code, db->sqlite);
-        if (why != NULL)
-            *why = mem_string(db->sqlite != NULL ? sqlite3_errmsg(db->sqlite) : "out of memory");
+        int error = errno_of(code, sqlite3_system_errno(db->sqlite));
+        *why = mem_string(sqlite3_errmsg(db->sqlite));
         sqlite3_close(db->sqlite);
         free(db);
         return error;
@@ -137,18 +128,16 @@ int db_copy(struct db *db, const char *file, const char *mark, char **why)
     } else if (code == SQLITE_OK) {
         code = sqlite3_errcode(copy);
     }
-    int error = errno_of(code, copy);
+    int error = errno_of(code, sqlite3_system_errno(copy));
     if (error != 0)
-        *why = mem_string(copy != NULL ? sqlite3_errmsg(copy) : "out of memory");
-    if (sqlite3_close(copy) != SQLITE_OK && error == 0)
-        error = -EIO;
+        *why = mem_string(sqlite3_errmsg(copy));
+    sqlite3_close(copy);
     return error;
 }
 
 void db_begin(struct db *db)
 {
-    if (db->in_transaction)
-        return;
+    assert(!db->in_transaction);
     db->in_transaction = true;
     query_run(db_query(db, "BEGIN IMMEDIATE"));
 }
@@ -192,15 +181,16 @@ void db_begin_reads(struct db *db)
 
 void db_end_reads(struct db *db)
 {
-    /* also after a failed read, which must not leave it open */
-    if (!db->in_transaction && !sqlite3_get_autocommit(db->sqlite))
-        check(db, sqlite3_exec(db->sqlite, "COMMIT", NULL, NULL, NULL));
+    /* also after a failed read, which must not leave it open; nothing was written that could fail
+     */
+    if (!db->in_transaction)
+        sqlite3_exec(db->sqlite, "COMMIT", NULL, NULL, NULL);
 }
 
 void db_clear_error(struct db *db)
 {
-    if (!db->in_transaction)
-        db->error = 0;
+    assert(!db->in_transaction);
+    db->error = 0;
 }
 
 static struct query *kept(struct db *db, const char *sql)
@@ -269,8 +259,9 @@ bool query_step(struct query *query)
 
 void query_run(struct query *query)
 {
-    while (query_step(query))
-        ;
+    bool row = query_step(query);
+    assert(!row);
+    (void)row;
 }
 
 void query_end(struct query *query)
@@ -335,15 +326,13 @@ static int judge(const char *verdict)
     const char *code = strstr(verdict, mark);
     if (strcmp(verdict, "ok") == 0)
         return 0;
-    return code != NULL ? errno_of((int)strtol(code + sizeof mark - 1, NULL, 10), NULL) : -EUCLEAN;
+    return code != NULL ? errno_of((int)strtol(code + sizeof mark - 1, NULL, 10), 0) : -EUCLEAN;
 }
 
 int db_check(struct db *db)
 {
     char *verdict = query_text(db_query(db, "PRAGMA quick_check(1)"));
-    int error = db_error(db);
-    if (error == 0)
-        error = verdict != NULL ? judge(verdict) : -EUCLEAN;
+    int error = verdict != NULL ? judge(verdict) : db_error(db);
     free(verdict);
     return error;
 }

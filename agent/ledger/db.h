@@ -20,7 +20,7 @@ struct query;
 
 enum db_mode { DB_WRITE, DB_READ };
 
-/* 0, or negative errno; `why` (may be NULL) gets SQLite's words, new string. */
+/* 0, or negative errno with SQLite's words in *why (new string). */
 int db_open(const char *file, enum db_mode mode, struct db **out, char **why);
 void db_close(struct db *db);
 
@@ -31,7 +31,7 @@ void db_exec(struct db *db, const char *sql);
  * copy. 0, or negative errno with *why (new string). */
 int db_copy(struct db *db, const char *file, const char *mark, char **why);
 
-/* Begins a transaction if none is open; a read that failed before fails it, too. */
+/* Begins a transaction, none being open; a read that failed before fails it, too. */
 void db_begin(struct db *db);
 /* 0, or the error that sticks, after rolling back. */
 int db_commit(struct db *db);
@@ -46,7 +46,7 @@ void db_end_reads(struct db *db);
 /* Whether its pages fit together: 0, -EUCLEAN (broken), or another negative errno: it cannot be
  * told now, since a page could not be read. */
 int db_check(struct db *db);
-/* For reads outside a transaction: forget it. */
+/* Outside a transaction, after reads: forget it. */
 void db_clear_error(struct db *db);
 
 /* A statement, compiled once and kept; `sql` must be a string literal. Reset and unbound. Never

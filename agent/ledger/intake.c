@@ -115,8 +115,7 @@ static int64_t insert_row(struct ledger *ledger, const struct ledger_file *file,
     query_bind_int(query, 8, file->identity.ctime_ns);
     query_bind_int(query, 9, now_ms);
     query_bind_int_or_null(query, 10, file->bulk);
-    const char *slash = strrchr(file->path, '/');
-    const char *name = slash != NULL ? slash + 1 : file->path;
+    const char *name = strrchr(file->path, '/') + 1; /* it is absolute */
     query_bind_blob(query, 11, name, strlen(name));
     query_run(query);
     return db_last_id(ledger->db);
@@ -297,9 +296,7 @@ static int64_t find_content(struct ledger *ledger, const uint8_t sha256[32])
 {
     struct query *query = db_query(ledger->db, "SELECT id FROM recording WHERE sha256 = ?");
     query_bind_blob(query, 1, sha256, 32);
-    int64_t id = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return id;
+    return query_number(query);
 }
 
 static int64_t insert_recording(struct ledger *ledger, const struct ledger_file *file,
@@ -395,10 +392,6 @@ void ledger_admit(struct ledger *ledger, const struct ledger_file *file, const u
 static bool lose_chosen_path(struct ledger *ledger, int64_t recording, int64_t row, int64_t now_ms)
 {
     enum recording_state state = recording_state_of(ledger, recording);
-    bool to_be_sent = state == STATE_QUEUED || state == STATE_WAITING || state == STATE_HELD ||
-                      state == STATE_UNCERTAIN;
-    if (!to_be_sent)
-        return false;
     int64_t other = recording_other_path(ledger, recording, row);
     if (other != 0) {
         story_add(ledger, row, STATE_DUPLICATE, 0, 0,
@@ -445,7 +438,7 @@ bool ledger_absent(struct ledger *ledger, const char *path, int64_t now_ms)
     }
     for (bool gone = false;;) {
         row = row_to_be_sent(ledger, path);
-        if (row.id == 0 || db_error(ledger->db) != 0)
+        if (row.id == 0) /* also after an error */
             return gone;
         gone = lose_chosen_path(ledger, row.recording, row.id, now_ms) || gone;
     }
@@ -458,8 +451,7 @@ void ledger_try_other_path(struct ledger *ledger, int64_t recording)
                     " p.present = 1 AND p.current = 1 AND p.id <> r.path WHERE r.id = ?"
                     " ORDER BY p.id < r.path, p.id LIMIT 1");
     query_bind_int(query, 1, recording);
-    int64_t other = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
+    int64_t other = query_number(query);
     if (other != 0)
         set_chosen_path(ledger, recording, other);
 }
@@ -525,9 +517,7 @@ int64_t ledger_next_bulk(struct ledger *ledger)
     struct db *db = ledger_write(ledger);
     query_run(db_query(db, "UPDATE counter SET n = n + 1 WHERE name = 'bulk'"));
     struct query *query = db_query(db, "SELECT n FROM counter WHERE name = 'bulk'");
-    int64_t n = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return n;
+    return query_number(query);
 }
 
 bool ledger_bulk_is_open(struct ledger *ledger, int64_t bulk)

@@ -14,9 +14,7 @@
 #include "agent/ledger/place.h"
 #include "agent/ledger/schema.h"
 
-static int64_t read_batch(struct db *db);
-
-static char *explain_open(int error, const char *file)
+static char *explain_open(int error, const char *file, const struct db *db)
 {
     switch (error) {
     case -EPROTO:
@@ -25,24 +23,21 @@ static char *explain_open(int error, const char *file)
     case -EUCLEAN:
         return mem_printf("%s is not a ledger, or is broken", file);
     default:
-        return NULL;
+        return mem_printf("%s: %s", file, db_error_words(db));
     }
 }
 
-/* Whether the last run closed it in order. From now on it counts as open, until ledger_close says
- * otherwise. */
-static int enter(struct db *db)
+/* Looks through it where the last run did not close it in order. From now on it counts as open,
+ * until ledger_close says otherwise. */
+static int enter(struct db *db, int64_t *batch)
 {
-    struct query *query = db_query(db, "SELECT n FROM counter WHERE name = 'clean'");
-    bool clean = query_step(query) && query_int(query, 0) != 0;
-    query_end(query);
-    if (db_error(db) == 0 && !clean) {
-        int error = db_check(db);
-        if (error != 0)
-            return error;
-    }
+    bool clean = query_number(db_query(db, "SELECT n FROM counter WHERE name = 'clean'")) != 0;
+    *batch = query_number(db_query(db, "SELECT n FROM counter WHERE name = 'batch'"));
     if (db_error(db) != 0)
         return db_error(db);
+    int error = clean ? 0 : db_check(db);
+    if (error != 0)
+        return error;
     db_begin(db);
     query_run(db_query(db, "UPDATE counter SET n = 0 WHERE name = 'clean'"));
     return db_commit(db);
@@ -70,24 +65,19 @@ static int open_once(const char *state_dir, enum ledger_mode mode, struct ledger
 {
     char *problem = mode == LEDGER_WRITE ? place_problem(state_dir) : NULL;
     if (problem != NULL) {
-        if (why != NULL)
-            *why = problem;
-        else
-            free(problem);
+        *why = problem;
         return -ENOTSUP;
     }
     char *file = mem_printf("%s/ledger.db", state_dir);
     struct db *db = NULL;
+    int64_t batch = 0;
     int error = db_open(file, mode == LEDGER_WRITE ? DB_WRITE : DB_READ, &db, why);
     if (error == 0) {
         error = mode == LEDGER_WRITE ? schema_prepare(db) : schema_check(db);
         if (error == 0 && mode == LEDGER_WRITE)
-            error = enter(db);
-        if (error != 0 && why != NULL) {
-            *why = explain_open(error, file);
-            if (*why == NULL)
-                *why = mem_printf("%s: %s", file, db_error_words(db));
-        }
+            error = enter(db, &batch);
+        if (error != 0)
+            *why = explain_open(error, file, db);
     }
     free(file);
     if (error != 0) {
@@ -97,7 +87,7 @@ static int open_once(const char *state_dir, enum ledger_mode mode, struct ledger
     struct ledger *ledger = mem_zalloc(sizeof *ledger);
     ledger->db = db;
     ledger->writes = mode == LEDGER_WRITE;
-    ledger->batch = ledger->writes ? read_batch(db) : 0;
+    ledger->batch = batch;
     ledger->far_off_ms = PLAN_FAR_OFF_MS;
     *out = ledger;
     return 0;
@@ -105,14 +95,19 @@ static int open_once(const char *state_dir, enum ledger_mode mode, struct ledger
 
 int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **out, char **why)
 {
-    int error = open_once(state_dir, mode, out, why);
-    if (error != -EUCLEAN)
-        return error;
-    /* a read that fails at a bad moment makes SQLite take a sound file for a broken one: that is
-     * believed only when it is found twice */
+    char *words = NULL;
+    int error = open_once(state_dir, mode, out, &words);
+    if (error == -EUCLEAN) {
+        /* a read that fails at a bad moment makes SQLite take a sound file for a broken one: that
+         * is believed only when it is found twice */
+        mem_replace(&words, NULL);
+        error = open_once(state_dir, mode, out, &words);
+    }
     if (why != NULL)
-        mem_replace(why, NULL);
-    return open_once(state_dir, mode, out, why);
+        *why = words;
+    else
+        free(words);
+    return error;
 }
 
 void ledger_close(struct ledger *ledger)
@@ -159,14 +154,6 @@ int ledger_commit(struct ledger *ledger)
 int64_t ledger_batch(const struct ledger *ledger)
 {
     return ledger->batch;
-}
-
-static int64_t read_batch(struct db *db)
-{
-    struct query *query = db_query(db, "SELECT n FROM counter WHERE name = 'batch'");
-    int64_t batch = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return batch;
 }
 
 bool ledger_has_failed(const struct ledger *ledger)
@@ -259,17 +246,6 @@ void ledger_first_scan_done(struct ledger *ledger, int64_t watch)
     query_run(query);
 }
 
-bool ledger_watch_names(struct ledger *ledger, int64_t watch, char **name, char **path)
-{
-    struct query *query = db_query(ledger->db, "SELECT name, path FROM watch WHERE id = ?");
-    query_bind_int(query, 1, watch);
-    bool found = query_step(query);
-    *name = found ? query_string(query, 0) : NULL;
-    *path = found ? query_string(query, 1) : NULL;
-    query_end(query);
-    return found;
-}
-
 void story_add(struct ledger *ledger, int64_t path, enum recording_state state, int attempt,
                int status, const char *reason, int64_t now_ms)
 {
@@ -334,9 +310,7 @@ int64_t recording_due(struct ledger *ledger, int64_t recording)
     struct query *query =
         db_query(ledger->db, "SELECT next_attempt_ms FROM recording WHERE id = ?");
     query_bind_int(query, 1, recording);
-    int64_t due_ms = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return due_ms;
+    return query_number(query);
 }
 
 void recording_note_ready(struct ledger *ledger, int64_t recording)
@@ -393,9 +367,7 @@ int64_t recording_other_path(struct ledger *ledger, int64_t recording, int64_t e
                              " AND current = 1 ORDER BY id LIMIT 1");
     query_bind_int(query, 1, recording);
     query_bind_int(query, 2, except);
-    int64_t path = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return path;
+    return query_number(query);
 }
 
 void recording_promote_twin(struct ledger *ledger, int64_t recording, int64_t now_ms)

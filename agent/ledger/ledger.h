@@ -32,7 +32,8 @@ enum ledger_mode { LEDGER_WRITE, LEDGER_READ };
 /* Opens `state_dir`/ledger.db; LEDGER_WRITE makes it and brings an older schema forward, in one
  * transaction. 0; -ENOENT (LEDGER_READ: none yet, or one just being made); -EPROTO (made by a newer
  * version: untouched); -ENOTSUP (LEDGER_WRITE: it cannot lie there, see place.h); -EUCLEAN (not a
- * ledger, or broken); else negative errno. `why` gets words, new string, where it failed. */
+ * ledger, or broken); else negative errno. `why` (may be NULL) gets words, new string; NULL: it did
+ * not fail. */
 int ledger_open(const char *state_dir, enum ledger_mode mode, struct ledger **out, char **why);
 void ledger_close(struct ledger *ledger);
 
@@ -78,8 +79,6 @@ void ledger_trust_root(struct ledger *ledger, int64_t watch, uint64_t dev, uint6
 /* Name and path of a watch, new strings; false: there is none. A read. */
 bool ledger_watch_by_id(struct ledger *ledger, int64_t watch, char **name, char **path);
 void ledger_first_scan_done(struct ledger *ledger, int64_t watch);
-/* Name and path of the watch with this id, new strings; false: there is none. A read. */
-bool ledger_watch_names(struct ledger *ledger, int64_t watch, char **name, char **path);
 
 /* --- intake --- */
 

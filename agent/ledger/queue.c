@@ -37,9 +37,7 @@ static int64_t holder_of_call_key(struct ledger *ledger, const char *call_key, i
                     " (state NOT IN (8, 9, 10, 11) OR known_by_409 = 1) ORDER BY id LIMIT 1");
     query_bind_text(query, 1, call_key);
     query_bind_int(query, 2, except);
-    int64_t id = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return id;
+    return query_number(query);
 }
 
 static enum held_kind held_kind_of(const struct resolution *r)
@@ -412,8 +410,7 @@ void ledger_folder_is_back(struct ledger *ledger, int64_t watch, int64_t now_ms)
         db_query(ledger->db, "SELECT id FROM recording WHERE " WAITS_FOR_FOLDER " LIMIT 1");
     query_bind_int(query, 1, now_ms);
     query_bind_int(query, 2, watch);
-    int64_t one = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
+    int64_t one = query_number(query);
     if (one == 0)
         return;
     query = db_query(ledger_write(ledger),
@@ -478,8 +475,7 @@ static size_t fetch_due(struct ledger *ledger, int64_t now_ms, struct plan_item 
                              " state IN (5, 6) AND next_attempt_ms > ? AND next_attempt_ms <= ?");
     query_bind_int(query, 1, now_ms);
     query_bind_int(query, 2, now_ms + ledger->far_off_ms);
-    *next_due_ms = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
+    *next_due_ms = query_number(query);
     return count;
 }
 

@@ -8,13 +8,6 @@
 
 enum { TALLY_PATHS = 100, TALLY_SKIPPED = 101, TALLY_BYTES = 102 };
 
-static int64_t one_number(struct query *query)
-{
-    int64_t n = query_step(query) ? query_int(query, 0) : 0;
-    query_end(query);
-    return n;
-}
-
 void ledger_count(struct ledger *ledger, struct ledger_counts *counts)
 {
     memset(counts, 0, sizeof *counts);
@@ -34,12 +27,12 @@ void ledger_count(struct ledger *ledger, struct ledger_counts *counts)
         }
     }
     counts->state[STATE_DUPLICATE] += paths - recordings;
-    counts->oldest_waiting_ms = one_number(
+    counts->oldest_waiting_ms = query_number(
         db_query(ledger->db, "SELECT first_seen_ms FROM recording WHERE"
                              " " LEDGER_IS_OPEN("") " AND state <> 2 ORDER BY id LIMIT 1"));
     counts->oldest_held_ms =
-        one_number(db_query(ledger->db, "SELECT first_seen_ms FROM recording WHERE"
-                                        " state = 2 ORDER BY id LIMIT 1"));
+        query_number(db_query(ledger->db, "SELECT first_seen_ms FROM recording WHERE"
+                                          " state = 2 ORDER BY id LIMIT 1"));
 }
 
 void ledger_count_bulk(struct ledger *ledger, int64_t bulk, struct ledger_counts *counts)
@@ -100,9 +93,7 @@ char *ledger_path_of_call_key(struct ledger *ledger, const char *call_key, const
                              " LIMIT 1");
     query_bind_text(query, 1, call_key);
     query_bind_blob(query, 2, sha256, 32);
-    char *path = query_step(query) ? query_string(query, 0) : NULL;
-    query_end(query);
-    return path;
+    return query_text(query);
 }
 
 bool ledger_engagement_may_be_anothers(struct ledger *ledger, int64_t recording,
@@ -124,7 +115,7 @@ bool ledger_engagement_may_be_anothers(struct ledger *ledger, int64_t recording,
 
 int64_t ledger_posts(struct ledger *ledger)
 {
-    return one_number(db_query(ledger->db, "SELECT n FROM counter WHERE name = 'posts'"));
+    return query_number(db_query(ledger->db, "SELECT n FROM counter WHERE name = 'posts'"));
 }
 
 #define LIST_COLUMNS                                                                               \

@@ -211,25 +211,17 @@ static const struct column {
 static const char *const steps[][3] = {{version_1, deletion_1, sidecars_1}};
 enum { VERSION = sizeof steps / sizeof steps[0] };
 
-static int64_t pragma(struct db *db, const char *sql)
-{
-    struct query *query = db_query(db, sql);
-    int64_t value = query_step(query) ? query_int(query, 0) : -1;
-    query_end(query);
-    return value;
-}
-
 static int64_t version_of(struct db *db)
 {
-    return pragma(db, "PRAGMA user_version");
+    return query_number(db_query(db, "PRAGMA user_version"));
 }
 
 /* 0: a ledger, or empty. */
 static int recognise(struct db *db, int64_t *version)
 {
     *version = version_of(db);
-    int64_t application = pragma(db, "PRAGMA application_id");
-    int64_t tables = pragma(db, "SELECT count(*) FROM sqlite_master");
+    int64_t application = query_number(db_query(db, "PRAGMA application_id"));
+    int64_t tables = query_number(db_query(db, "SELECT count(*) FROM sqlite_master"));
     if (db_error(db) != 0)
         return db_error(db);
     if (application != APPLICATION_ID && (tables > 0 || *version != 0))
@@ -255,7 +247,7 @@ static int bring_forward(struct db *db)
 static int add_columns(struct db *db)
 {
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
-        if (pragma(db, later[i].is_there) == 0)
+        if (query_number(db_query(db, later[i].is_there)) == 0)
             db_exec(db, later[i].add);
     }
     return db_error(db);

@@ -109,7 +109,5 @@ char *ledger_sidecar_to_move(struct ledger *ledger, int64_t path)
                     " other.recording WHERE other.path = s.path AND o.id <> r.id AND"
                     " o.state IN (1, 2, 3, 4, 5, 6))");
     query_bind_int(query, 1, path);
-    char *found = query_step(query) ? query_string(query, 0) : NULL;
-    query_end(query);
-    return found;
+    return query_text(query);
 }

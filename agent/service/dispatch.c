@@ -160,7 +160,7 @@ static void resolve_anew(struct transfer *transfer, struct ledger *ledger)
     struct ledger_job *job = &transfer->job;
     if (job->digest == service->digest || job->digest == LEDGER_OWNER_GIVEN || job->frozen)
         return;
-    const struct watch_config *watch = service_watch_of(service, ledger, job->watch);
+    const struct watch_config *watch = service_watch(service, ledger, job->watch);
     if (watch == NULL)
         return;
     struct resolution resolution;

@@ -181,11 +181,8 @@ bool service_resolve_recording(struct service *service, struct ledger *ledger,
                                int64_t path_id, const char *owner, struct resolution *resolution);
 /* In a transaction: a recording whose form may still change, resolved anew. */
 void service_resolve_held(struct service *service, struct ledger *ledger, int64_t recording);
-/* The watch of the configuration with this ledger id, looked at now or not; NULL: there is none any
- * more. */
-const struct watch_config *service_watch_of(const struct service *service, struct ledger *ledger,
-                                            int64_t watch);
-/* The settings of a watch of the ledger, NULL: it is not in the configuration any more. */
+/* The settings of a watch of the ledger, looked at now or not; NULL: it is not in the configuration
+ * any more. */
 const struct watch_config *service_watch(const struct service *service, struct ledger *ledger,
                                          int64_t watch);
 /* Earliest upload (wall ms) that the watch's delay allows; 0: at once. */

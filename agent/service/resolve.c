@@ -49,20 +49,6 @@ void service_resolve(struct service *service, const struct watch_config *watch, 
     apply_generation(service, sha256, resolution);
 }
 
-const struct watch_config *service_watch_of(const struct service *service, struct ledger *ledger,
-                                            int64_t watch)
-{
-    char *name, *path;
-    const struct watch_config *found = NULL;
-    if (ledger_watch_names(ledger, watch, &name, &path))
-        found = config_watch(service->config, name);
-    if (found != NULL && strcmp(found->path, path) != 0)
-        found = NULL;
-    free(name);
-    free(path);
-    return found;
-}
-
 const struct watch_config *service_watch(const struct service *service, struct ledger *ledger,
                                          int64_t watch)
 {
@@ -70,9 +56,9 @@ const struct watch_config *service_watch(const struct service *service, struct l
     if (!ledger_watch_by_id(ledger, watch, &name, &path))
         return NULL;
     const struct watch_config *found = config_watch(service->config, name);
+    /* another folder may bear the name now: its rules are not for this one's files */
     if (found != NULL && strcmp(found->path, path) != 0)
-        found =
-            NULL; /* another folder bears the name now: its rules are not for this one's files */
+        found = NULL;
     free(name);
     free(path);
     return found;
@@ -256,7 +242,7 @@ void service_resolve_held(struct service *service, struct ledger *ledger, int64_
     struct ledger_job job;
     if (ledger_job(ledger, recording, &job) != 0)
         return;
-    const struct watch_config *watch = service_watch_of(service, ledger, job.watch);
+    const struct watch_config *watch = service_watch(service, ledger, job.watch);
     if (watch != NULL && job.path != NULL) {
         struct resolution resolution;
         const struct recording_at at = {recording,     job.path,   job.root_length,

@@ -67,7 +67,6 @@ static void nothing_is_next_in_the_queue(void **state)
     assert_int_equal(recording_due(room->ledger, a), 0);
     assert_int_equal(recording_state_of(room->ledger, a), STATE_GONE);
     assert_false(ledger_watch_by_id(room->ledger, room->watch, &name, &path));
-    assert_false(ledger_watch_names(room->ledger, room->watch, &name, &path));
     assert_null(name);
     assert_null(path);
     ledger_try_other_path(room->ledger, a);
@@ -111,7 +110,6 @@ static void what_cannot_be_found_is_no_job(void **state)
     char *name = NULL, *path = NULL;
     assert_int_equal(ledger_job(room->ledger, 4711, &job), -ENOENT);
     assert_false(ledger_watch_by_id(room->ledger, 4711, &name, &path));
-    assert_false(ledger_watch_names(room->ledger, 4711, &name, &path));
     assert_int_equal(recording_due(room->ledger, 4711), 0);
     ledger_try_other_path(room->ledger, 4711);
     assert_int_equal(ledger_list_engagement(room->ledger, "e-none", NULL, NULL), 0);
