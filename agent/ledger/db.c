@@ -123,6 +123,9 @@ int db_copy(struct db *db, const char *file, const char *mark, char **why)
         code = sqlite3_backup_step(backup, -1);
         int finished = sqlite3_backup_finish(backup);
         code = code == SQLITE_DONE ? finished : code;
+        /* without a log, of which nobody hears whether it was brought in when it is closed */
+        if (code == SQLITE_OK)
+            code = sqlite3_exec(copy, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
         if (code == SQLITE_OK)
             code = sqlite3_exec(copy, mark, NULL, NULL, NULL);
     } else if (code == SQLITE_OK) {
@@ -175,16 +178,15 @@ const char *db_error_words(const struct db *db)
 
 void db_begin_reads(struct db *db)
 {
-    if (!db->in_transaction)
-        db_exec(db, "BEGIN");
+    assert(!db->in_transaction);
+    db_exec(db, "BEGIN");
 }
 
 void db_end_reads(struct db *db)
 {
-    /* also after a failed read, which must not leave it open; nothing was written that could fail
-     */
-    if (!db->in_transaction)
-        sqlite3_exec(db->sqlite, "COMMIT", NULL, NULL, NULL);
+    assert(!db->in_transaction);
+    /* also after a failed read, which must not leave it open; it wrote nothing that could fail */
+    sqlite3_exec(db->sqlite, "COMMIT", NULL, NULL, NULL);
 }
 
 void db_clear_error(struct db *db)

@@ -316,10 +316,7 @@ int ledger_job(struct ledger *ledger, int64_t recording, struct ledger_job *job)
         .mtime_ns = query_int(query, 8),
         .ctime_ns = query_int(query, 9),
     };
-    size_t n;
-    const void *sha256 = query_blob(query, 10, &n);
-    if (n == sizeof job->sha256)
-        memcpy(job->sha256, sha256, n);
+    (void)query_hash(query, 10, job->sha256);
     job->key_kind = (enum key_kind)query_int(query, 11);
     job->owner = query_string(query, 12);
     job->name = query_string(query, 13);

@@ -226,7 +226,7 @@ static int recognise(struct db *db, int64_t *version)
         return db_error(db);
     if (application != APPLICATION_ID && (tables > 0 || *version != 0))
         return -EUCLEAN;
-    return *version > VERSION ? -EPROTO : 0;
+    return *version < 0 || *version > VERSION ? -EPROTO : 0;
 }
 
 static int bring_forward(struct db *db)
@@ -278,7 +278,6 @@ int schema_check(struct db *db)
     db_exec(db, "COMMIT");
     if (error != 0)
         return error;
-    if (version == 0)
-        return -ENOENT;
-    return version < VERSION ? -EPROTO : 0;
+    _Static_assert(VERSION == 1, "an older one, which is only read here, needs an answer");
+    return version == 0 ? -ENOENT : 0;
 }
