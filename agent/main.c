@@ -51,6 +51,11 @@ static const struct command commands[] = {
      "  --held          all that are held\n"
      "  --undelete      lift what a deletion blocks: these PATHs are uploaded again\n",
      command_retry},
+    {"pause", "[DURATION]",
+     "send nothing for so long, or until resumed; watching and checksums go on",
+     "  DURATION        a number with ms, s, min, h or d, such as 2h; without it until `resume`\n",
+     command_pause},
+    {"resume", "", "end a pause", "", command_resume},
     {"delete",
      "TARGET... [--reason TEXT] [--requested-by TEXT] [--local] [--force] [--dry-run] [--expect N] "
      "[--wait]",

@@ -10,9 +10,11 @@
 
 #include "watcher/beneath.h"
 #include "watcher/digest.h"
+#include "watcher/reader.h"
 
 struct file_body {
     int fd;
+    struct reader reader;
     uint64_t at;
     struct file_identity identity;
     uint8_t sha256[32];
@@ -75,7 +77,7 @@ int file_body_open(const char *root, const char *path, const struct file_identit
         file_body_close(body);
         return error;
     }
-    posix_fadvise(body->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    reader_begin(&body->reader, body->fd, identity->size);
     *out = body;
     return 0;
 }
@@ -89,12 +91,9 @@ ssize_t file_body_read(struct file_body *body, void *buffer, size_t n)
     if (n == 0) {
         return compare(body, false); /* at the end: has it grown? */
     }
-    ssize_t got;
-    do {
-        got = pread(body->fd, buffer, n, (off_t)body->at);
-    } while (got < 0 && errno == EINTR);
+    ssize_t got = reader_read(&body->reader, buffer, n, body->at);
     if (got < 0) {
-        return -errno;
+        return got;
     }
     int error = got == 0 ? -ESTALE : compare(body, false);
     if (!error) {
@@ -131,6 +130,7 @@ void file_body_close(struct file_body *body)
         return;
     }
     if (body->fd >= 0) {
+        reader_end(&body->reader);
         close(body->fd);
     }
     digest_free(body->digest);

@@ -38,6 +38,7 @@ void fingerprint_free(struct fingerprint *f)
         return;
     }
     if (f->fd >= 0) {
+        reader_end(&f->reader);
         close(f->fd);
     }
     digest_free(f->digest);
@@ -47,6 +48,7 @@ void fingerprint_free(struct fingerprint *f)
 static void end(struct fingerprint *f, enum watch_fingerprint_result result, int error)
 {
     if (f->fd >= 0) {
+        reader_end(&f->reader);
         close(f->fd);
         f->fd = -1;
     }
@@ -87,7 +89,7 @@ static bool begin(struct fingerprint *f, int root)
         return false;
     }
     f->fd = fd;
-    posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    reader_begin(&f->reader, fd, f->answer.identity.size);
     return unchanged(f, &st);
 }
 
@@ -113,18 +115,16 @@ bool fingerprint_has_begun(const struct fingerprint *f)
     return f->fd >= 0;
 }
 
-void fingerprint_run(struct fingerprint *f, int root, unsigned char *buffer)
+void fingerprint_run(struct fingerprint *f, int root, unsigned char *buffer, struct turn *turn)
 {
     if (f->fd < 0 && !begin(f, root)) {
         return;
     }
     for (uint64_t slice = 0; slice < SLICE;) {
-        ssize_t got = pread(f->fd, buffer, FINGERPRINT_BLOCK, (off_t)f->at);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
+        ssize_t got = reader_read(&f->reader, buffer, READER_BLOCK, f->at);
+        turn_moved(turn);
         if (got < 0) {
-            end_with_error(f, errno);
+            end_with_error(f, (int)-got);
             return;
         }
         if (got == 0) {

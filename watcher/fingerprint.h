@@ -7,9 +7,9 @@
 
 #include <stdbool.h>
 
+#include "watcher/reader.h"
+#include "watcher/turns.h"
 #include "watcher/watcher.h"
-
-enum { FINGERPRINT_BLOCK = 512 * 1024 }; /* bytes a read */
 
 struct fingerprint {
     uint64_t id;              /* of the candidate; the caller's */
@@ -18,6 +18,7 @@ struct fingerprint {
     struct watch_fingerprint answer; /* once done; its path is the fingerprint's */
     /* fingerprint.c's own */
     int fd;
+    struct reader reader;
     uint64_t at;
     struct digest *digest;
     char path[];
@@ -32,7 +33,8 @@ void fingerprint_free(struct fingerprint *fingerprint);
 bool fingerprint_has_begun(const struct fingerprint *fingerprint);
 
 /* Reads up to 16 MiB more; opens the file first, checks its identity before and after. `buffer`:
- * FINGERPRINT_BLOCK bytes to read into. */
-void fingerprint_run(struct fingerprint *fingerprint, int root, unsigned char *buffer);
+ * READER_BLOCK bytes to read into. `turn` is told that it goes on; NULL: none. */
+void fingerprint_run(struct fingerprint *fingerprint, int root, unsigned char *buffer,
+                     struct turn *turn);
 
 #endif

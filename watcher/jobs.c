@@ -143,6 +143,7 @@ static void probe_all(int root, struct job *job)
         struct probe_item *item = &job->items[i];
         item->at = watch_now(); /* before the look: what comes after it is no part of it */
         probe_look(root, item->path, &item->probe);
+        turn_moved(&job->turn);
         if (item->probe.error == 0 && item->check_folder) {
             check_folder(root, job, item, folder, &signs);
         }
@@ -152,7 +153,7 @@ static void probe_all(int root, struct job *job)
 static void fingerprint_all(int root, struct job *job)
 {
     for (size_t i = 0; i < job->fingerprint_count; i++) {
-        fingerprint_run(job->fingerprints[i], root, job->buffer);
+        fingerprint_run(job->fingerprints[i], root, job->buffer, &job->turn);
     }
 }
 
@@ -221,7 +222,7 @@ static void run(uv_work_t *request)
         break;
     case JOB_SUBTREE:
     case JOB_SCAN:
-        scan_run(job->scan, root, &job->options->options, job->inotify, &job->slice);
+        scan_run(job->scan, root, &job->options->options, job->inotify, &job->slice, &job->turn);
         break;
     case JOB_HASH:
         fingerprint_all(root, job);
@@ -369,6 +370,7 @@ static void after(uv_work_t *request, int status)
     }
     discard(w, job);
     w->busy = false;
+    turns_give_back(w->turns, &job->turn);
     watch_continue(w);
 }
 
@@ -420,7 +422,7 @@ static bool load(struct watch *w, struct job *job)
         load_scan(w, job, &w->scan);
         return true;
     case JOB_HASH:
-        job->buffer = malloc(FINGERPRINT_BLOCK);
+        job->buffer = malloc(READER_BLOCK);
         job->fingerprint_count = job->buffer ? hashing_take(w, job->fingerprints, BATCH) : 0;
         return job->fingerprint_count > 0;
     case JOB_NONE:

@@ -11,6 +11,8 @@
 
 #include "watcher/beneath.h"
 #include "watcher/digest.h"
+#include "watcher/reader.h"
+#include "watcher/turns.h"
 
 #define PRIVATE_FOLDER ".chorus-agent"
 /* More, and a folder full of namesakes costs seconds a file. */
@@ -83,22 +85,29 @@ static bool has_writer(int fd)
 }
 
 /* 0: these bytes; 1: others; negative errno. */
-static int compare_bytes(int fd, const uint8_t sha256[32])
+static int compare_bytes(int fd, const struct retirement *what)
 {
     uint8_t found[32];
+    struct reader reader;
     struct digest *digest = digest_new();
     char *block = malloc(BLOCK);
+    uint64_t at = 0;
     ssize_t n = -1;
     int error = digest == NULL || block == NULL ? -ENOMEM : 0;
-    while (error == 0 && (n = read(fd, block, BLOCK)) > 0)
+    reader_begin(&reader, fd, what->identity.size);
+    while (error == 0 && (n = reader_read(&reader, block, BLOCK, at)) > 0) {
         error = digest_update(digest, block, (size_t)n);
+        at += (uint64_t)n;
+        turn_moved(what->turn);
+    }
     if (error == 0 && n < 0)
-        error = -errno;
+        error = (int)n;
+    reader_end(&reader);
     if (error == 0)
         error = digest_final(digest, found);
     free(block);
     digest_free(digest);
-    return error != 0 ? error : memcmp(found, sha256, sizeof found) != 0;
+    return error != 0 ? error : memcmp(found, what->sha256, sizeof found) != 0;
 }
 
 static enum retire_result verify(struct work *work)
@@ -116,7 +125,7 @@ static enum retire_result verify(struct work *work)
     } else if (has_writer(fd)) {
         result = RETIRE_IN_USE;
     } else {
-        int different = compare_bytes(fd, work->what->sha256);
+        int different = compare_bytes(fd, work->what);
         if (different < 0)
             result = fail(work, -different);
         else if (different > 0)
@@ -202,12 +211,18 @@ static int open_target(const struct retirement *what)
     return at >= 0 ? at : -errno;
 }
 
-static int copy_bytes(int from, int to)
+static int copy_bytes(int from, int to, struct turn *turn)
 {
+    struct stat st;
+    struct reader reader;
     char *block = malloc(BLOCK);
+    uint64_t at = 0;
     ssize_t n = 0;
     int error = block == NULL ? -ENOMEM : 0;
-    while (error == 0 && (n = read(from, block, BLOCK)) > 0) {
+    reader_begin(&reader, from, fstat(from, &st) == 0 ? (uint64_t)st.st_size : 0);
+    while (error == 0 && (n = reader_read(&reader, block, BLOCK, at)) > 0) {
+        at += (uint64_t)n;
+        turn_moved(turn);
         for (ssize_t done = 0, w; done < n; done += w) {
             w = write(to, block + done, (size_t)(n - done));
             if (w < 0) {
@@ -217,7 +232,8 @@ static int copy_bytes(int from, int to)
         }
     }
     if (error == 0 && n < 0)
-        error = -errno;
+        error = (int)n;
+    reader_end(&reader);
     free(block);
     return error;
 }
@@ -243,12 +259,13 @@ static int copy_across(struct work *work, int target, char chosen[NAME_ROOM])
     snprintf(temporary, sizeof temporary, ".%s.chorus-agent", work->private_name);
     int from = openat(work->private, work->private_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     int to = openat(target, temporary, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int error = from < 0 || to < 0 ? -errno : copy_bytes(from, to);
+    int error = from < 0 || to < 0 ? -errno : copy_bytes(from, to, work->what->turn);
     if (error == 0) {
         keep_looks(from, to);
-        error = fsync(to) != 0 || lseek(to, 0, SEEK_SET) != 0 ? -errno : 0;
+        error = fsync(to) != 0 ? -errno : 0;
+        posix_fadvise(to, 0, 0, POSIX_FADV_DONTNEED); /* verified as the disk has it */
     }
-    if (error == 0 && compare_bytes(to, work->what->sha256) != 0)
+    if (error == 0 && compare_bytes(to, work->what) != 0)
         error = -EIO;
     if (error == 0)
         error = rename_free(target, temporary, target, work->name, chosen);
@@ -307,7 +324,7 @@ static int copy_beside(int parent, const char *name, int target, char chosen[NAM
     static const char temporary[] = ".beside.chorus-agent";
     int from = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     int to = openat(target, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int error = from < 0 || to < 0 ? -errno : copy_bytes(from, to);
+    int error = from < 0 || to < 0 ? -errno : copy_bytes(from, to, NULL);
     if (error == 0) {
         keep_looks(from, to);
         error = fsync(to) != 0 ? -errno : 0;

@@ -17,6 +17,8 @@
 
 #include "watcher/identity.h"
 
+struct turn;
+
 enum retire_result {
     RETIRE_DONE,
     RETIRE_GONE,     /* neither there nor in the private folder: somebody else took it */
@@ -33,6 +35,7 @@ struct retirement {
     uint8_t sha256[32];
     const char *move_to; /* a folder; the path below root is kept in it, nothing is overwritten (-2,
                             -3, ...); NULL: delete */
+    struct turn *turn;   /* told that it goes on; NULL: none */
     const char *beside;  /* a file below root that is moved along with it (just before it), into the
                             folder where it goes; NULL: none. Never deleted. */
 };

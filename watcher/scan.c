@@ -281,11 +281,12 @@ static int64_t now_ms(void)
 }
 
 void scan_run(struct scan *scan, int root, const struct watch_options *options, int inotify,
-              struct scan_slice *slice)
+              struct scan_slice *slice, struct turn *turn)
 {
     int64_t end_ms = now_ms() + SLICE_MS;
     int names = 0, folders = 0;
     while (names < SCAN_ENTRIES && ((names & 15) != 0 || now_ms() < end_ms)) {
+        turn_moved(turn);
         if (!scan->dir) {
             if (scan->stack_count == 0) {
                 slice->done = true;

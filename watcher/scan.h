@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "watcher/names.h"
+#include "watcher/turns.h"
 #include "watcher/watcher.h"
 
 enum {
@@ -67,7 +68,7 @@ void scan_free(struct scan *scan);
 /* The next slice: at most SCAN_ENTRIES names, SCAN_FOLDERS directories or about 50 ms. `inotify` is
  * a descriptor or -1. The caller empties the slice afterwards. */
 void scan_run(struct scan *scan, int root, const struct watch_options *options, int inotify,
-              struct scan_slice *slice);
+              struct scan_slice *slice, struct turn *turn);
 
 /* Frees what the slice holds, and makes it ready for the next. */
 void scan_slice_clear(struct scan_slice *slice);

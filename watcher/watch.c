@@ -110,22 +110,31 @@ static enum job_kind choose(struct watch *w, int64_t now_ns)
                                          [JOB_SUBTREE] = JOB_SCAN,
                                          [JOB_SCAN] = JOB_HASH};
     bool probe = wants(w, JOB_PROBE, now_ns);
-    if (probe && w->last_kind != JOB_PROBE) {
+    if (probe && (w->last_kind != JOB_PROBE || !turns_bulk_is_open(w->turns))) {
         return JOB_PROBE;
     }
     enum job_kind kind = w->last_bulk;
     for (int i = 0; i < 3; i++) {
         kind = next[kind];
         if (wants(w, kind, now_ns)) {
-            w->last_bulk = kind;
             return kind;
         }
     }
     return probe ? JOB_PROBE : JOB_NONE;
 }
 
+/* The folder itself is looked for out of turn: that is what tells a mount that hangs. */
+static bool is_its_turn(struct watch *w, enum job_kind kind)
+{
+    return kind == JOB_ROOT ||
+           turns_ask(w->turns, &w->job.turn, kind == JOB_PROBE ? TURN_LOOK : TURN_BULK);
+}
+
 static bool prepare(struct watch *w, enum job_kind kind)
 {
+    if (kind != JOB_PROBE && kind != JOB_ROOT) {
+        w->last_bulk = kind;
+    }
     if (kind == JOB_SCAN && !w->scanning) {
         return begin_scan(w);
     }
@@ -147,12 +156,13 @@ static void sleep_until_due(struct watch *w, int64_t now_ns)
 {
     int64_t due_ns = INT64_MAX;
     const struct candidate *first = table_first_due(&w->table);
-    if (w->stage == STAGE_ONLINE) {
+    bool waits = w->job.turn.state == TURN_WAITS, for_look = w->job.turn.kind == TURN_LOOK;
+    if (w->stage == STAGE_ONLINE && !(waits && for_look)) {
         sooner(&due_ns, w->root_due_ns);
         if (!w->hold && first) {
             sooner(&due_ns, first->due_ns);
         }
-        if (!w->hold && w->options->options.rescan_ms > 0 && w->backlog < BACKLOG) {
+        if (!w->hold && !waits && w->options->options.rescan_ms > 0 && w->backlog < BACKLOG) {
             sooner(&due_ns, w->rescan_ns);
         }
     } else if (w->stage == STAGE_OFFLINE) {
@@ -172,6 +182,31 @@ static void sleep_until_due(struct watch *w, int64_t now_ns)
     uv_timer_start(&w->timer, on_timer, (uint64_t)((wait_ns + MS_NS - 1) / MS_NS), 0);
 }
 
+static void begin(struct watch *w, enum job_kind kind, int64_t now_ns)
+{
+    if (kind != JOB_NONE && !is_its_turn(w, kind)) {
+        return;
+    }
+    w->last_kind = kind;
+    if (kind != JOB_NONE && !prepare(w, kind)) {
+        w->pause_ns = now_ns + 1000 * MS_NS;
+    } else if (kind != JOB_NONE) {
+        job_start(w, kind);
+    }
+    if (!w->busy) {
+        turns_give_back(w->turns, &w->job.turn);
+    }
+}
+
+static void on_turn(struct turn *turn)
+{
+    struct watch *w = turn->ctx;
+    watch_pump(w);
+    if (!w->busy && turn->state != TURN_WAITS) { /* nothing is to be done any more */
+        turns_give_back(w->turns, turn);
+    }
+}
+
 void watch_pump(struct watch *w)
 {
     if (w->closing || w->stage == STAGE_NEW) {
@@ -186,12 +221,7 @@ void watch_pump(struct watch *w)
         enum job_kind kind = w->stage == STAGE_LOOKING  ? JOB_ROOT
                              : w->stage == STAGE_ONLINE ? choose(w, now_ns)
                                                         : JOB_NONE;
-        w->last_kind = kind;
-        if (kind != JOB_NONE && !prepare(w, kind)) {
-            w->pause_ns = now_ns + 1000 * MS_NS;
-        } else if (kind != JOB_NONE) {
-            job_start(w, kind);
-        }
+        begin(w, kind, now_ns);
     }
     if (!w->busy || w->changed.count > 0) {
         sleep_until_due(w, now_ns);
@@ -319,6 +349,8 @@ int watch_new(struct uv_loop_s *loop, const struct watch_options *options,
     }
     ignore_sigio();
     w->loop = loop;
+    w->turns = options->turns;
+    w->job.turn = (struct turn){.go = on_turn, .ctx = w};
     w->callbacks = *callbacks;
     w->ctx = ctx;
     w->patience_ms = options->patience_ms > 0 ? options->patience_ms : PATIENCE_MS;
@@ -539,6 +571,8 @@ void watch_close(struct watch *w, void (*done)(void *ctx), void *ctx)
     }
     if (w->busy) {
         uv_cancel((uv_req_t *)&w->job.request); /* if it has not begun */
+    } else {
+        turns_give_back(w->turns, &w->job.turn);
     }
 }
 

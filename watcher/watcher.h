@@ -26,9 +26,10 @@
 #include "watcher/identity.h"
 
 struct uv_loop_s;
+struct turns; /* watcher/turns.h */
 struct watch;
 
-/* Everything is copied by watch_new. */
+/* Everything is copied by watch_new, but for `turns`. */
 struct watch_options {
     const char *path; /* absolute; may itself be a symlink, nothing below it is followed */
     bool recursive;
@@ -48,6 +49,7 @@ struct watch_options {
     int64_t open_quiet_ms; /* how long a header that says "still being written" is believed */
     int64_t rescan_ms;     /* between two full looks; 0: only when asked or needed */
     bool events;           /* false: never use inotify (a single look, or a test) */
+    struct turns *turns;   /* by which all watches take turns; outlives the watch; NULL: none */
     /* Test builds only: after so many events drop the rest and report an overflow; 0: never. */
     uint64_t drop_events_after;
     /* Test builds only: how long a job may take before the folder counts as hanging; 0: 30 s. */

@@ -14,6 +14,7 @@
 #include "watcher/probe.h"
 #include "watcher/scan.h"
 #include "watcher/table.h"
+#include "watcher/turns.h"
 
 enum {
     BATCH = 64, /* files looked at, or hashed, by one job: a few milliseconds */
@@ -81,6 +82,7 @@ struct job {
     size_t fingerprint_count;
     unsigned char *buffer; /* for them all */
     struct litter litter;
+    struct turn turn;
 };
 
 /* A path to answer for or to enter, in order. */
@@ -97,6 +99,7 @@ struct watch {
     uv_loop_t *loop;
     struct watch_callbacks callbacks;
     void *ctx;
+    struct turns *turns;
     struct shared_options *options;
     uv_timer_t timer, patience;
     unsigned handles; /* that the loop still has */

@@ -37,6 +37,8 @@ int command_explain(const struct invocation *invocation);
 int command_status(const struct invocation *invocation);
 int command_list(const struct invocation *invocation);
 int command_users(const struct invocation *invocation);
+int command_pause(const struct invocation *invocation);
+int command_resume(const struct invocation *invocation);
 int command_retry(const struct invocation *invocation);
 int command_delete(const struct invocation *invocation);
 int command_audit(const struct invocation *invocation);

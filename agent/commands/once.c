@@ -16,6 +16,7 @@
 #include "agent/commands/progress.h"
 #include "agent/rules/email.h"
 #include "agent/service/handover.h"
+#include "agent/service/pause.h"
 #include "agent/service/service.h"
 #include "agent/service/token.h"
 
@@ -81,6 +82,23 @@ static int hand_over(const struct config *config, struct once *once)
 
 /* --- by itself --- */
 
+/* Whoever paused it wants the uplink free. Beside a service one can wait for the end; here nobody
+ * else would ever see it. */
+static int refuse_while_paused(const struct config *config)
+{
+    struct ledger *ledger;
+    int code = command_open_ledger(config, &ledger);
+    if (code != 0)
+        return code == 1 ? 0 : code;
+    char *words = pause_words(ledger, when_now_ms());
+    ledger_close(ledger);
+    if (words != NULL)
+        command_say("%s; `chorus-agent resume` ends it", words);
+    code = words != NULL ? EX_TEMPFAIL : 0;
+    free(words);
+    return code;
+}
+
 static int act(struct config *config, int lock, struct once *once)
 {
     char *token, *problem;
@@ -109,10 +127,14 @@ static int run_once(struct config *config, struct once *once)
     int code = command_enter_state_dir(config, true);
     if (code == 0)
         code = hold_state_dir(config, &lock, &held);
-    if (code == 0)
-        return act(config, lock, once);
-    if (code == EX_TEMPFAIL && held)
+    if (code == 0) {
+        code = refuse_while_paused(config);
+        if (code == 0)
+            return act(config, lock, once);
+        close(lock);
+    } else if (code == EX_TEMPFAIL && held) {
         code = hand_over(config, once);
+    }
     config_free(config);
     return code;
 }

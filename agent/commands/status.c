@@ -17,6 +17,7 @@
 #include "agent/base/when.h"
 #include "agent/commands/command.h"
 #include "agent/commands/running.h"
+#include "agent/service/pause.h"
 
 enum { MONITOR_OK = 0, MONITOR_WARNING = 1, MONITOR_CRITICAL = 2 };
 
@@ -24,6 +25,7 @@ struct facts {
     const struct config *config;
     cJSON *running; /* NULL: the service does not run */
     struct ledger_counts counts;
+    char *pause; /* that a person asked for; NULL: none */
     char *last_error;
     int64_t last_error_ms;
 };
@@ -36,6 +38,7 @@ static void read_facts(const struct config *config, struct ledger *ledger, struc
     if (ledger != NULL) {
         ledger_count(ledger, &facts->counts);
         facts->last_error = ledger_last_error(ledger, &facts->last_error_ms);
+        facts->pause = pause_words(ledger, when_now_ms());
     }
     if (facts->running == NULL)
         return;
@@ -49,7 +52,15 @@ static void read_facts(const struct config *config, struct ledger *ledger, struc
 static void clear_facts(struct facts *facts)
 {
     cJSON_Delete(facts->running);
+    free(facts->pause);
     free(facts->last_error);
+}
+
+/* In words, "" if nothing is paused. Without a service, a pause holds for the next one. */
+static const char *paused_because(const struct facts *facts)
+{
+    const char *paused = json_text(facts->running, "paused_because");
+    return paused[0] == '\0' && facts->pause != NULL ? facts->pause : paused;
 }
 
 /* --- JSON --- */
@@ -119,7 +130,8 @@ static void print_json(const struct facts *facts)
     add_from_running(root, facts, "in_flight");
     add_watches(root, facts);
     add_time(root, "oldest_waiting_at", facts->counts.oldest_waiting_ms);
-    cJSON_AddStringToObject(root, "paused_because", json_text(facts->running, "paused_because"));
+    cJSON_AddStringToObject(root, "paused_because", paused_because(facts));
+    cJSON_AddStringToObject(root, "slowed_because", json_text(facts->running, "slowed_because"));
     cJSON_AddStringToObject(root, "last_error", facts->last_error != NULL ? facts->last_error : "");
     char *text = cJSON_Print(root);
     puts(text);
@@ -177,7 +189,8 @@ static void print_watches(const struct facts *facts)
 static void print_text(const struct facts *facts)
 {
     char size[COMMAND_SIZE_TEXT], age[WHEN_TEXT];
-    const char *paused = json_text(facts->running, "paused_because");
+    const char *paused = paused_because(facts);
+    const char *slowed = json_text(facts->running, "slowed_because");
     if (facts->running != NULL)
         printf("chorus-agent %s runs since %s (process %.0f)\n", command_version,
                json_text(facts->running, "since"), json_number(facts->running, "pid"));
@@ -185,6 +198,8 @@ static void print_text(const struct facts *facts)
         printf("chorus-agent %s: the service does not run\n", command_version);
     if (paused[0] != '\0')
         printf("  PAUSED     %s\n", paused);
+    if (slowed[0] != '\0')
+        printf("  SLOWED     %s\n", slowed);
     for (int i = 0; i < STATE_COUNT; i++) {
         if (facts->counts.state[i] > 0)
             printf("  %-10s %" PRId64 "\n", state_name((enum recording_state)i),
@@ -243,15 +258,19 @@ static int print_monitor(const struct facts *facts, int64_t waiting_ms, int64_t 
     char age[WHEN_TEXT];
     const struct ledger_counts *counts = &facts->counts;
     int64_t now_ms = when_now_ms();
-    const char *paused = json_text(facts->running, "paused_because");
+    const char *paused = paused_because(facts);
+    bool wanted = facts->pause != NULL && strcmp(paused, facts->pause) == 0;
+    int late = wanted ? MONITOR_WARNING : MONITOR_CRITICAL;
     if (facts->running == NULL)
         complain(&monitor, MONITOR_CRITICAL, "the service does not run");
     if (paused[0] != '\0')
-        complain(&monitor, MONITOR_CRITICAL, "paused: %.200s", paused);
+        complain(&monitor, late, "%s%.200s", wanted ? "" : "paused: ", paused);
     complain_of_watches(&monitor, facts->running);
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(facts->running, "stopped_by_load")))
+        complain(&monitor, MONITOR_WARNING, "%s", json_text(facts->running, "slowed_because"));
     if (counts->oldest_waiting_ms != 0 && now_ms - counts->oldest_waiting_ms > waiting_ms) {
         when_about(now_ms - counts->oldest_waiting_ms, age);
-        complain(&monitor, MONITOR_CRITICAL, "the oldest waits for %s", age);
+        complain(&monitor, late, "the oldest waits for %s", age);
     }
     if (counts->oldest_held_ms != 0 && now_ms - counts->oldest_held_ms > held_ms) {
         when_about(now_ms - counts->oldest_held_ms, age);

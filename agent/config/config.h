@@ -61,6 +61,7 @@ struct config {
     enum log_level log_level;
     bool log_json, log_redact;
     int64_t history_ms;
+    int max_load; /* hundredths; 0: off */
     struct {
         char *url, *token_file, *ca_file, *proxy;
         bool bearer, verify_owners;

@@ -97,6 +97,8 @@ static char *put(const struct schema_key *key, const char *text, void *base)
     case IS_NUMBER:
     case IS_COUNT:
         return put_number(key, text, slot);
+    case IS_LOAD:
+        return value_load(text, slot);
     case IS_BOOL:
         return value_bool(text, slot);
     case IS_CHOICE:

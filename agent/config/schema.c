@@ -35,6 +35,10 @@ static const struct schema_key keys[] = {
      .help = "runs of 7 and more digits are masked in the log"},
     {"history", TOP(history_ms), .type = IS_DURATION, .default_text = "400d",
      .help = "so long attempts and answers are remembered; what was uploaded is never forgotten"},
+    {"max_load", TOP(max_load), .type = IS_LOAD, .default_text = "0",
+     .help =
+         "above this 1-minute load average of the machine (as uptime shows it, not per core) no "
+         "scan and no checksum begins; transfers in flight go on; 0: off"},
 
     SECTION("chorus"),
     {"chorus.url", CHORUS(url), .type = IS_URL, .default_text = "https://chorus.ai",
@@ -219,6 +223,7 @@ const char *schema_type_name(const struct schema_key *key)
         [IS_DURATION_OR_0] = "duration (ms s min h d), or 0",
         [IS_SIZE] = "size (bytes, k M G)",
         [IS_BOOL] = "true or false",
+        [IS_LOAD] = "load, such as 4 or 0.9",
         [IS_SINCE] = "start, all, or a date",
         [IS_LIST] = "list of texts",
         [IS_RATE] = "number with its unit (" RATE_UNITS "), 0, unlimited",

@@ -33,6 +33,7 @@ enum schema_type {
     IS_SIZE,          /* uint64_t, bytes */
     IS_NUMBER,        /* int */
     IS_COUNT,         /* uint64_t */
+    IS_LOAD,          /* int, hundredths */
     IS_BOOL,
     IS_CHOICE, /* enum, in the order of `allowed` */
     IS_SWITCH, /* bool: the second of two choices */

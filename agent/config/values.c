@@ -75,6 +75,20 @@ char *value_number(const char *text, int64_t min, int64_t max, int64_t *number)
     return words;
 }
 
+char *value_load(const char *text, int *hundredths)
+{
+    size_t whole = strspn(text, DIGITS), part = 0;
+    const char *point = text + whole;
+    if (*point == '.')
+        part = strspn(point + 1, DIGITS);
+    bool ends = point[part > 0 ? part + 1 : 0] == '\0';
+    if (whole == 0 || whole > 6 || part > 2 || !ends)
+        return complain(text, "no load", "0 (off), or a load average such as 4 or 0.9");
+    int tenths = part > 0 ? point[1] - '0' : 0, rest = part > 1 ? point[2] - '0' : 0;
+    *hundredths = (int)strtol(text, NULL, 10) * 100 + tenths * 10 + rest;
+    return NULL;
+}
+
 char *value_bool(const char *text, bool *truth)
 {
     if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)

@@ -15,6 +15,8 @@ char *value_duration(const char *text, bool zero_allowed, int64_t *ms);
 /* "4096", "10k", "1M", "2G". */
 char *value_size(const char *text, uint64_t *bytes);
 char *value_number(const char *text, int64_t min, int64_t max, int64_t *number);
+/* "4", "0.9", "12.75": in hundredths. */
+char *value_load(const char *text, int *hundredths);
 char *value_bool(const char *text, bool *truth);
 /* `choices` is "error, warning, info"; *index is the place among them. */
 char *value_choice(const char *text, const char *choices, int *index);

@@ -59,6 +59,19 @@ int ledger_error(const struct ledger *ledger);
 /* Words of the last error. */
 const char *ledger_error_words(const struct ledger *ledger);
 
+/* --- a pause that a person asked for --- */
+
+#define LEDGER_PAUSE_OPEN INT64_MAX                      /* until it is resumed */
+#define LEDGER_PAUSE_MOST_MS (INT64_C(36500) * 86400000) /* a century is as good as open */
+struct ledger_pause {
+    int64_t until_ms; /* wall */
+    char by[64];      /* who asked for it */
+};
+/* In the place of any before; NULL: none. */
+void ledger_set_pause(struct ledger *ledger, const struct ledger_pause *pause);
+/* False: there is none. One that is over counts until it is taken away. A read. */
+bool ledger_get_pause(struct ledger *ledger, struct ledger_pause *pause);
+
 /* --- watches --- */
 
 struct ledger_watch {

@@ -47,6 +47,8 @@ struct plan {
     size_t looking_count;
 
     bool stopped;
+    char wanted_pause[PLAN_REASON]; /* why nothing is to start; "": it may */
+    int64_t paused_since_ms;        /* steady */
     bool token_paused, token_missing;
     bool probing;
     int probe_tries;
@@ -270,7 +272,7 @@ static void look_up(struct plan *plan, struct plan_effects *effects, const struc
 static void start_what_may_start(struct plan *plan, struct plan_effects *effects,
                                  struct plan_time now)
 {
-    if (plan->stopped || plan->token_paused)
+    if (plan->stopped || plan->token_paused || plan->wanted_pause[0] != '\0')
         return;
     if (now.steady_ms < plan->hold_until_ms)
         return;
@@ -547,6 +549,18 @@ static void mind_a_leap(struct plan *plan, struct plan_effects *effects, int64_t
     emit(effects, EFFECT_RETRY_ANEW)->at_ms = now.wall_ms;
 }
 
+/* What waited through a long pause was not tried meanwhile. */
+static void pause_or_resume(struct plan *plan, struct plan_effects *effects, const char *said,
+                            struct plan_time now)
+{
+    bool was = plan->wanted_pause[0] != '\0', is = said[0] != '\0';
+    snprintf(plan->wanted_pause, sizeof plan->wanted_pause, "%s", said);
+    if (!was)
+        plan->paused_since_ms = now.steady_ms;
+    if (was && !is)
+        mind_a_leap(plan, effects, now.steady_ms - plan->paused_since_ms, now);
+}
+
 static void mind_the_wall_clock(struct plan *plan, struct plan_effects *effects,
                                 struct plan_time now)
 {
@@ -647,6 +661,9 @@ void plan_step(struct plan *plan, const struct plan_event *event, struct plan_ti
     case PLAN_CONFIGURED:
         configured(plan, event->options);
         break;
+    case PLAN_PAUSE:
+        pause_or_resume(plan, effects, event->said, now);
+        break;
     case PLAN_STOP:
         plan->stopped = true;
         break;
@@ -658,6 +675,8 @@ void plan_step(struct plan *plan, const struct plan_event *event, struct plan_ti
 
 const char *plan_paused_because(const struct plan *plan)
 {
+    if (plan->wanted_pause[0] != '\0')
+        return plan->wanted_pause;
     if (plan->token_paused)
         return plan->paused_because;
     if (plan->network_down)

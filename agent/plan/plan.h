@@ -5,7 +5,8 @@
  *
  * What it holds: the transfers in flight, a small window of the next recordings (asked for by
  * EFFECT_FETCH, so memory does not grow with the queue), the window of concurrent transfers, and
- * the pauses (a refused token, a dead network, Retry-After). The ledger holds everything else.
+ * the pauses (somebody wants one, a refused token, a dead network, Retry-After). The ledger holds
+ * everything else.
  *
  * The caller carries effects out in order. EFFECT_MOVE and the intent of EFFECT_SEND are durable
  * before anything that comes after them happens; the caller owes each EFFECT_SEND exactly one
@@ -82,6 +83,7 @@ enum plan_event_kind {
     PLAN_TOKEN,      /* the token was read: changed, or there is none */
     PLAN_DROP,       /* `recording` is no longer to be sent (gone, held, superseded) */
     PLAN_CONFIGURED, /* `options` are in force from now on */
+    PLAN_PAUSE,      /* nothing is to start, for the reason in `said`; "": it may again */
     PLAN_STOP,       /* nothing is started any more */
 };
 
@@ -121,9 +123,9 @@ struct plan_event {
         enum plan_evidence evidence;
         const char *engagement_id;
     } looked_up;
-    int status;                         /* PROBED: HTTP status, 0: no answer */
-    const char *said;                   /* PROBED; TOKEN: why there is none */
-    bool present, changed;              /* TOKEN */
+    int status;            /* PROBED: HTTP status, 0: no answer */
+    const char *said;      /* PROBED; TOKEN: why there is none; PAUSE: why; never NULL */
+    bool present, changed; /* TOKEN */
     const struct plan_options *options; /* CONFIGURED */
 };
 

@@ -11,6 +11,7 @@
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
 #include "agent/service/internal.h"
+#include "watcher/turns.h"
 
 /* A look counts all that the run took: with a million of them it is taken more rarely, so that it
  * costs at most 2 % of the time. */
@@ -189,6 +190,8 @@ static void fill_progress(struct bulk *bulk, struct bulk_progress *progress)
         progress->hashing += counts.hashing;
     }
     progress->paused_because = plan_paused_because(bulk->service->plan);
+    if (progress->paused_because[0] == '\0' && turns_verdict(bulk->service->turns) == PRESSURE_STOP)
+        progress->paused_because = turns_words(bulk->service->turns);
     progress->token_refused = plan_token_is_refused(bulk->service->plan);
 }
 

@@ -336,7 +336,9 @@ static struct folder *folder_new(struct service *service, const struct watch_con
     folder->root = mem_string(root);
     folder->reason = mem_string("it has not been looked at yet");
     folder->said = mem_string("");
-    if (watch_new(&service->loop, options, &callbacks, folder, &folder->watch) != 0)
+    struct watch_options taking_turns = *options;
+    taking_turns.turns = service->turns;
+    if (watch_new(&service->loop, &taking_turns, &callbacks, folder, &folder->watch) != 0)
         mem_exhausted(); /* a service that goes on without one of its watches would go quiet */
     folder->next = service->folders;
     service->folders = folder;

@@ -11,6 +11,7 @@
 #include "agent/base/systemd.h"
 #include "agent/base/when.h"
 #include "agent/service/internal.h"
+#include "watcher/turns.h"
 
 enum {
     /* An exchange is given up after ten stall timeouts at the latest (uploader/pulse.c). Fewer, and
@@ -142,9 +143,11 @@ static char *status_words(struct service *service)
     char *waiting = waiting_words(&counts), *offline = offline_words(service);
     /* what Chorus said may hold line ends: each would begin another assignment */
     char *escaped = bytes_escape(paused);
+    const char *slowed = turns_words(service->turns);
     char *words =
-        mem_printf("STATUS=%s%s%s%zu sending, %s%s", paused[0] != '\0' ? "paused: " : "", escaped,
-                   paused[0] != '\0' ? "; " : "", service->transfer_count, waiting, offline);
+        mem_printf("STATUS=%s%s%s%zu sending, %s%s%s%s", paused[0] != '\0' ? "paused: " : "",
+                   escaped, paused[0] != '\0' ? "; " : "", service->transfer_count, waiting,
+                   offline, slowed[0] != '\0' ? "; " : "", slowed);
     free(escaped);
     free(waiting);
     free(offline);

@@ -34,6 +34,8 @@ struct removals;
 struct forgetting;
 struct heartbeat;
 struct history;
+struct pausing;
+struct turns;
 
 enum { MOST_ABOVE = 64 };
 
@@ -105,6 +107,7 @@ struct service {
     struct deletions *deletions;
     struct removals *removals;
     struct forgetting *forgetting;
+    struct pausing *pausing;
     bool filing;                 /* tombstones are on their way into the file */
     struct heartbeat *heartbeat; /* NULL: `once` */
     struct quiet *quiet;         /* likewise */
@@ -115,6 +118,7 @@ struct service {
     size_t not_watched_count;
     bool reloaded; /* it has run under another configuration */
 
+    struct turns *turns;          /* of all watches */
     struct file_lane *file_lanes; /* see file_work.h */
     uv_timer_t patience;
 
@@ -263,7 +267,20 @@ void owners_stop(struct owners *owners);
 bool owners_are_idle(const struct owners *owners);
 void owners_close(struct owners *owners);
 
-/* --- requests.c: what `once` and `retry` hand over --- */
+/* --- yielding.c: scans and checksums yield to the calls --- */
+
+void yielding_begin(struct service *service);
+/* max_load may have changed. */
+void yielding_configure(struct service *service);
+
+/* --- pausing.c: a pause that a person asked for --- */
+
+struct pausing *pausing_new(struct service *service);
+/* What the ledger says of it is in force. */
+void pausing_look(struct pausing *pausing);
+void pausing_close(struct pausing *pausing);
+
+/* --- requests.c: what `once`, `retry`, `pause` and `resume` hand over --- */
 
 struct requests *requests_new(struct service *service);
 void requests_close(struct requests *requests);

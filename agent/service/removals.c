@@ -15,6 +15,7 @@
 #include "agent/service/file_work.h"
 #include "agent/service/internal.h"
 #include "watcher/retire.h"
+#include "watcher/turns.h"
 
 enum { IN_USE_TRIES = 5, IN_USE_AGAIN_MS = 2000 };
 
@@ -22,6 +23,8 @@ struct removals {
     struct service *service;
     uv_timer_t timer;
     struct file_work work;
+    struct turn turn;       /* it takes a checksum */
+    int64_t watch;          /* of the copy */
     struct retirement what; /* points into the copy and its root */
     char *root;
     enum retire_result result;
@@ -110,6 +113,7 @@ static void on_removed(struct file_work *work)
 {
     struct removals *removals = removals_of(work);
     removals->running = false;
+    turns_give_back(removals->service->turns, &removals->turn);
     if (is_to_be_tried_again(removals)) {
         clear(removals);
         if (!removals->closing)
@@ -129,6 +133,14 @@ static void apply_next(void *ctx, struct ledger *ledger)
     ledger_retirement_clear(copy);
     if (!ledger_next_local_copy(ledger, copy))
         copy->path = NULL;
+}
+
+static void on_turn(struct turn *turn)
+{
+    struct removals *removals = turn->ctx;
+    removals->what.turn = turn;
+    removals->work = (struct file_work){.run = run, .done = on_removed};
+    file_work_add(removals->service, removals->watch, &removals->work);
 }
 
 /* The file may have been moved away by after_upload: then it is gone from here. */
@@ -153,8 +165,11 @@ static void next_done(void *ctx)
                                          .identity = copy->identity};
     memcpy(removals->what.sha256, copy->sha256, sizeof copy->sha256);
     removals->running = true;
-    removals->work = (struct file_work){.run = run, .done = on_removed};
-    file_work_add(removals->service, copy->watch, &removals->work);
+    removals->watch = copy->watch;
+    removals->turn = (struct turn){.go = on_turn, .ctx = removals};
+    /* as a look: what was promised to go does not wait for a calm machine */
+    if (turns_ask(removals->service->turns, &removals->turn, TURN_LOOK))
+        on_turn(&removals->turn);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -188,6 +203,11 @@ void removals_stop(struct removals *removals)
 {
     removals->closing = true;
     uv_timer_stop(&removals->timer);
+    if (removals->turn.state == TURN_WAITS) {
+        turns_give_back(removals->service->turns, &removals->turn);
+        removals->running = false;
+        clear(removals);
+    }
 }
 
 bool removals_are_idle(const struct removals *removals)

@@ -3,9 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/json.h"
 #include "agent/base/mem.h"
+#include "agent/base/when.h"
 #include "agent/service/handover.h"
 #include "agent/service/internal.h"
+#include "agent/service/pause.h"
 #include "agent/service/retry.h"
 
 enum { LOOK_MS = 5000 };
@@ -24,6 +27,8 @@ struct request {
     char *name;
     struct retry_request retry;
     struct retry_outcome outcome;
+    struct pause_request pause;
+    char *by;
 };
 
 static void free_request(void *ctx)
@@ -31,6 +36,7 @@ static void free_request(void *ctx)
     struct request *request = ctx;
     handover_free_paths(request->retry.paths, request->retry.path_count);
     free(request->name);
+    free(request->by);
     free(request);
 }
 
@@ -128,6 +134,45 @@ static void start_retry(struct requests *requests, const char *name, const cJSON
                 &(struct journal_step){apply_retry, retry_done, free_request, request});
 }
 
+/* --- pause and resume --- */
+
+static void apply_pause(void *ctx, struct ledger *ledger)
+{
+    const struct request *request = ctx;
+    pause_apply(ledger, &request->pause, when_now_ms());
+}
+
+static void pause_done(void *ctx)
+{
+    struct request *request = ctx;
+    struct service *service = request->requests->service;
+    struct ledger *ledger = journal_ledger(service->journal);
+    char *words = ledger != NULL ? pause_words(ledger, when_now_ms()) : NULL;
+    pausing_look(service->pausing);
+    cJSON *result = cJSON_CreateObject();
+    cJSON_AddStringToObject(result, "words", words != NULL ? words : "");
+    handover_tell(request->requests->folder, request->name, "result", result);
+    cJSON_Delete(result);
+    free(words);
+    free_request(request);
+}
+
+static void start_pause(struct requests *requests, const char *name, const cJSON *json, bool resume)
+{
+    struct request *request = mem_zalloc(sizeof *request);
+    const char *by = text_of(json, "by");
+    double for_ms = json_number(json, "for_ms");
+    request->requests = requests;
+    request->name = mem_string(name);
+    request->by = mem_string(by != NULL ? by : "somebody");
+    request->pause = (struct pause_request){
+        .resume = resume,
+        .for_ms = for_ms > 0 && for_ms < LEDGER_PAUSE_MOST_MS ? (int64_t)for_ms : 0,
+        .by = request->by};
+    journal_add(requests->service->journal,
+                &(struct journal_step){apply_pause, pause_done, free_request, request});
+}
+
 /* --- the folder --- */
 
 static void take(struct requests *requests, const char *name)
@@ -138,6 +183,8 @@ static void take(struct requests *requests, const char *name)
         start_once(requests, name, json);
     else if (command != NULL && strcmp(command, "retry") == 0)
         start_retry(requests, name, json);
+    else if (command != NULL && (strcmp(command, "pause") == 0 || strcmp(command, "resume") == 0))
+        start_pause(requests, name, json, strcmp(command, "resume") == 0);
     else
         refuse(requests, name,
                "the running service does not know this request; is it an older version?");

@@ -17,6 +17,7 @@
 #include "agent/service/file_work.h"
 #include "agent/service/internal.h"
 #include "watcher/retire.h"
+#include "watcher/turns.h"
 
 enum {
     MOST_PATHS = 64,
@@ -33,6 +34,7 @@ struct retiring {
     struct retirements *retirements;
     struct retiring *next; /* among those that hang */
     uv_work_t work;
+    struct turn turn; /* it takes a checksum */
     struct ledger_retirement file;
     struct retirement what;
     char *root, *move_to, *beside, *moved_to, *reason;
@@ -244,9 +246,20 @@ static void after_work(uv_work_t *work, int status)
 {
     struct retiring *retiring = work->data;
     (void)status;
+    turns_give_back(retiring->retirements->service->turns, &retiring->turn);
     retiring->reason = words(retiring);
     journal_add(retiring->retirements->service->journal,
                 &(struct journal_step){apply_end, end_done, drop, retiring});
+}
+
+static void on_turn(struct turn *turn)
+{
+    struct retiring *retiring = turn->ctx;
+    struct retirements *retirements = retiring->retirements;
+    retiring->what.turn = turn;
+    retiring->work.data = retiring;
+    uv_queue_work(&retirements->service->loop, &retiring->work, on_work, after_work);
+    uv_timer_start(&retirements->patience, on_patience, PATIENCE_MS, 0);
 }
 
 static void begin_done(void *ctx)
@@ -261,9 +274,9 @@ static void begin_done(void *ctx)
             sleep_until_due(retirements);
         return;
     }
-    retiring->work.data = retiring;
-    uv_queue_work(&retirements->service->loop, &retiring->work, on_work, after_work);
-    uv_timer_start(&retirements->patience, on_patience, PATIENCE_MS, 0);
+    retiring->turn = (struct turn){.go = on_turn, .ctx = retiring};
+    if (turns_ask(retirements->service->turns, &retiring->turn, TURN_BULK))
+        on_turn(&retiring->turn);
 }
 
 static void put_off(struct retiring *retiring, struct ledger *ledger, enum retire_state state,
@@ -359,8 +372,13 @@ bool retirements_are_idle(const struct retirements *retirements)
 
 void retirements_stop(struct retirements *retirements)
 {
+    struct retiring *retiring = retirements->current;
     retirements->closing = true;
     uv_timer_stop(&retirements->timer);
+    if (retiring != NULL && retiring->turn.state == TURN_WAITS) {
+        turns_give_back(retirements->service->turns, &retiring->turn);
+        drop(retiring); /* the ledger knows that it has begun */
+    }
 }
 
 static void on_closed(uv_handle_t *handle)

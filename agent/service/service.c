@@ -19,6 +19,7 @@
 
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
+#include "agent/base/priority.h"
 #include "agent/base/when.h"
 #include "agent/chorus/users.h"
 #include "agent/ledger/place.h"
@@ -26,6 +27,7 @@
 #include "agent/service/heartbeat.h"
 #include "agent/service/history.h"
 #include "agent/service/internal.h"
+#include "watcher/turns.h"
 
 enum { END_LOOK_MS = 10, END_AT_MOST_MS = 4000, MOST_THREADS = 512 };
 
@@ -253,6 +255,7 @@ static void take_configuration(struct service *service, struct config *config)
     service_plan(service, &event);
     side_files_configure(service->side_files);
     owners_configure(service->owners);
+    yielding_configure(service);
     service_read_token(service);
     reconfigure_folders(service);
     control_configure(service->control);
@@ -324,6 +327,8 @@ static void end_last_parts(struct service *service)
     heartbeat_close(service->heartbeat);
     quiet_close(service->quiet);
     history_close(service->history);
+    turns_close(service->turns);
+    pausing_close(service->pausing);
     file_works_close(service);
     close_timers(service);
 }
@@ -447,6 +452,7 @@ static void start_parts(struct service *service)
 {
     struct plan_options options = service_plan_options(service->config);
     file_works_init(service);
+    yielding_begin(service);
     note_own_folders(service);
     service->plan = plan_new(&options, seed());
     service->tables = config_new_tables(service->config);
@@ -465,6 +471,8 @@ static void start_parts(struct service *service)
     service_redigest(service);
     uplink_configure(service);
     service_read_token(service);
+    service->pausing = pausing_new(service);
+    pausing_look(service->pausing);
     service_start_plan(service);
 }
 
@@ -563,6 +571,7 @@ int service_run(struct config *config, int lock_fd, const struct service_options
     service->status_path = service_status_path(config);
     name_host(service);
     signal(SIGPIPE, SIG_IGN);
+    priority_lower();
     size_pool(config);
     init_loop(service);
     int code = open_ledger(service);

@@ -16,6 +16,7 @@
 #include "agent/base/when.h"
 #include "agent/service/heartbeat.h"
 #include "agent/service/internal.h"
+#include "watcher/turns.h"
 
 enum { WRITE_EVERY_MS = 1000, FIRST_WRITE_MS = 50, MOST_FILES_NAMED = 200 };
 
@@ -115,6 +116,8 @@ static char *status_text(struct service *service, bool running)
     const char *paused = journal_in_trouble(service->journal) ? "the ledger cannot be written"
                                                               : plan_paused_because(service->plan);
     cJSON_AddStringToObject(root, "paused_because", paused);
+    cJSON_AddStringToObject(root, "slowed_because", turns_words(service->turns));
+    cJSON_AddBoolToObject(root, "stopped_by_load", turns_verdict(service->turns) == PRESSURE_STOP);
     if (service->last_error != NULL) {
         cJSON_AddStringToObject(root, "last_error", service->last_error);
         json_add_time(root, "last_error_at", service->last_error_ms);

@@ -225,7 +225,7 @@ static void scan_rounds(int rounds, int times, const char *folder)
         bool done = false;
         size_t files = 0;
         while (!done) {
-            scan_run(scan, root, &options, -1, &slice);
+            scan_run(scan, root, &options, -1, &slice, NULL);
             files += slice.entry_count;
             done = slice.done;
             scan_slice_clear(&slice);

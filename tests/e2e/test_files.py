@@ -471,8 +471,9 @@ def test_events_that_are_dropped_are_made_up_for_by_a_full_look(watching, double
     if b"CHORUS_DROP_EVENTS_AFTER" not in Path(programs.find("CHORUS_AGENT")).read_bytes():
         pytest.skip("this build has no switch that drops events")
     agent = watching().start(env={"CHORUS_DROP_EVENTS_AFTER": "20"})
-    calls = []
-    for number in range(60):
+    calls = [wav(agent.calls / f"{number}" / f"{number}.wav", number, 0.05) for number in range(7)]
+    agent.wait_counts(uploaded=7, only=True)  # by now their folders are listened to
+    for number in range(7, 60):
         calls.append(wav(agent.calls / f"{number % 7}" / f"{number}.wav", number, 0.05))
     agent.wait_counts(uploaded=60, only=True, timeout=60)
     wait_overflow(agent)

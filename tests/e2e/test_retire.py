@@ -29,7 +29,7 @@ def test_move_keeps_the_path_below_the_watch(double, agent_factory, recordings):
     wait_until(lambda: (done / "monday" / "a.wav").exists(), "it was moved", describe=agent.describe)
     assert not path.exists()
     wait_until(lambda: not (agent.calls / ".chorus-agent").exists(), "the private place is gone", describe=agent.describe)
-    assert "moved to" in agent.run("explain", str(path)).stdout
+    wait_until(lambda: "moved to" in agent.run("explain", str(path)).stdout, "its story tells", describe=agent.describe)
     assert len(double.stored()) == 1
 
 

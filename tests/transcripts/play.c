@@ -304,7 +304,7 @@ static void check_no_stall(struct play *play)
                  play->journal_count > 0 || play->ready_count > 0;
     for (int i = 0; i < LANE_COUNT; i++)
         asked = asked || play->fetching[i];
-    if (play->stopped || asked || play->wake_at_ms != 0)
+    if (play->stopped || play->wanted_pause || asked || play->wake_at_ms != 0)
         return;
     MUST(play, !something_is_left(play),
          "a quiet stall: nothing is in flight or asked for, no alarm is set");
@@ -331,6 +331,7 @@ static void note_start(struct play *play, int64_t id)
     struct call *call = call_of(play, id);
     MUST(play, !call->sending, "%lld is sent twice at once", (long long)id);
     MUST(play, !play->stopped, "%lld is started after the stop", (long long)id);
+    MUST(play, !play->wanted_pause, "%lld is started during a pause", (long long)id);
     MUST(play, !play->token_paused, "%lld is started without a good token", (long long)id);
     MUST(play, play->now.steady_ms >= play->hold_until_ms,
          "%lld is started before the end of Retry-After", (long long)id);
@@ -355,8 +356,8 @@ static void note_look_up(struct play *play, int64_t id)
     struct call *call = call_of(play, id);
     MUST(play, !call->looking && !call->sending, "%lld is looked for twice, or while it is sent",
          (long long)id);
-    MUST(play, !play->stopped && !play->token_paused, "%lld is looked for during a pause",
-         (long long)id);
+    MUST(play, !play->stopped && !play->token_paused && !play->wanted_pause,
+         "%lld is looked for during a pause", (long long)id);
     call->looking = true;
     play->looking_count++;
 }
@@ -634,6 +635,14 @@ void play_stop(struct play *play)
 {
     play->stopped = true;
     step_simple(play, PLAN_STOP);
+    go_on(play);
+}
+
+void play_pause(struct play *play, const char *why)
+{
+    struct plan_event event = {.kind = PLAN_PAUSE, .said = why};
+    play->wanted_pause = why[0] != '\0';
+    step(play, &event);
     go_on(play);
 }
 

@@ -98,6 +98,7 @@ struct play {
     int64_t hold_until_ms;           /* steady, as Chorus asked */
     bool token_paused, network_down; /* as told */
     bool stopped;
+    bool wanted_pause;
     size_t told[NEWS_HOLD + 1];
 };
 
@@ -123,6 +124,8 @@ void call_is_retried(struct play *play, int64_t id);
 
 void play_start(struct play *play);
 void play_stop(struct play *play);
+/* Somebody wants nothing started, for this reason; "": no longer. */
+void play_pause(struct play *play, const char *why);
 void play_configure(struct play *play, const struct plan_options *options);
 
 /* A transfer ends. */

@@ -512,6 +512,68 @@ static void a_week_without_network_fails_nothing(void **state)
     play_end(&play);
 }
 
+/* --- a pause that somebody wants */
+
+static void nothing_starts_during_a_pause_and_what_is_in_flight_ends(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 2);
+    calls_are_there(&play, 6, KEY_DERIVED);
+    play_start(&play);
+    play_pause(&play, "paused by ann until resumed");
+    assert_string_equal(plan_paused_because(play.plan), "paused by ann until resumed");
+    assert_int_equal(in_flight(&play), 2);
+    ends(&play, first_in_flight(&play), accepted("e"));
+    ends(&play, first_in_flight(&play), cut_off());
+    call_comes(&play, KEY_DERIVED);
+    time_passes(&play, DAY);
+    assert_int_equal(in_flight(&play), 0);
+    play_pause(&play, "");
+    assert_string_equal(plan_paused_because(play.plan), "");
+    assert_int_equal(in_flight(&play), 2);
+    while (in_flight(&play) > 0)
+        ends(&play, first_in_flight(&play), accepted("e"));
+    assert_int_equal(count_of(&play, STATE_UPLOADED), 7);
+    play_end(&play);
+}
+
+static void the_token_is_looked_after_during_a_pause(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 1);
+    calls_are_there(&play, 2, KEY_DERIVED);
+    play_start(&play);
+    play.token = TOKEN_BAD;
+    play_pause(&play, "paused");
+    ends(&play, first_in_flight(&play), answer(401, "expired"));
+    token_becomes(&play, TOKEN_GOOD);
+    probe_answers(&play, 200);
+    assert_int_equal(in_flight(&play), 0);
+    play_pause(&play, "");
+    assert_int_equal(in_flight(&play), 1);
+    play_end(&play);
+}
+
+/* retry_for is time in which it was tried. */
+static void a_pause_longer_than_retry_for_fails_nothing(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 1);
+    int64_t id = call_comes(&play, KEY_DERIVED);
+    play_start(&play);
+    ends(&play, id, answer(500, "trouble"));
+    play_pause(&play, "paused");
+    time_passes(&play, 8 * DAY);
+    play_pause(&play, "");
+    assert_true(is_in_flight(&play, id));
+    ends(&play, id, cut_off());
+    expect_state(&play, id, STATE_UNCERTAIN);
+    play_end(&play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -540,6 +602,9 @@ int main(void)
         cmocka_unit_test(a_token_renewed_in_time_disturbs_nobody),
         cmocka_unit_test(a_token_renewed_during_the_question_is_asked_about_next),
         cmocka_unit_test(the_question_is_asked_in_its_time_whatever_else_waits),
+        cmocka_unit_test(nothing_starts_during_a_pause_and_what_is_in_flight_ends),
+        cmocka_unit_test(the_token_is_looked_after_during_a_pause),
+        cmocka_unit_test(a_pause_longer_than_retry_for_fails_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

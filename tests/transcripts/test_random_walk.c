@@ -192,6 +192,10 @@ static void time_goes_on(struct walk *walk)
 static void something_is_configured(struct walk *walk)
 {
     struct plan_options options = walk->play.options;
+    if (below(walk, 3) == 0) {
+        play_pause(&walk->play, walk->play.wanted_pause ? "" : "somebody wants it");
+        return;
+    }
     options.concurrency = 1 + (int)below(walk, 12);
     options.back_lane = below(walk, 2) == 0;
     options.retry_first_ms = 1 + (int64_t)below(walk, 5 * S);
@@ -264,7 +268,9 @@ static void must_settle(struct walk *walk)
     for (int rounds = 0; !all_is_settled(play); rounds++) {
         if (rounds > 40000) /* a clock set back by days is slept through by the minute */
             play_fail(play, "the faults have stopped, and it does not settle");
-        if (play->token != TOKEN_GOOD && !play->probe_open)
+        if (play->wanted_pause)
+            play_pause(play, "");
+        else if (play->token != TOKEN_GOOD && !play->probe_open)
             token_becomes(play, TOKEN_GOOD);
         else if (play->probe_open)
             probe_answers(play, play->token == TOKEN_GOOD ? 200 : 401);

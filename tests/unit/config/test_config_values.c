@@ -63,6 +63,25 @@ static void sizes(void **state)
         expect_why(value_size(bad[i], &bytes), bad[i], bad[i]);
 }
 
+static void loads(void **state)
+{
+    static const struct {
+        const char *text;
+        int hundredths;
+    } good[] = {{"0", 0},        {"4", 400},  {"0.9", 90},
+                {"12.75", 1275}, {"0.05", 5}, {"999999", 99999900}};
+    static const char *const bad[] = {"",   ".5",   "4.",  "-1",     "1.234",
+                                      "4x", "4.5x", "1e3", "1000000"};
+    (void)state;
+    int hundredths = -1;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_null(value_load(good[i].text, &hundredths));
+        assert_int_equal(hundredths, good[i].hundredths);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        expect_why(value_load(bad[i], &hundredths), bad[i], bad[i]);
+}
+
 static void paths(void **state)
 {
     static const char *const good[][2] = {{"/", "/"},
@@ -207,10 +226,9 @@ static void slips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(durations), cmocka_unit_test(sizes),
-        cmocka_unit_test(paths),     cmocka_unit_test(urls),
-        cmocka_unit_test(words),     cmocka_unit_test(folders),
-        cmocka_unit_test(slips),     cmocka_unit_test(every_key_has_help),
+        cmocka_unit_test(durations), cmocka_unit_test(sizes), cmocka_unit_test(loads),
+        cmocka_unit_test(paths),     cmocka_unit_test(urls),  cmocka_unit_test(words),
+        cmocka_unit_test(folders),   cmocka_unit_test(slips), cmocka_unit_test(every_key_has_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

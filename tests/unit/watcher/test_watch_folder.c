@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "folder.h"
+#include "watcher/turns.h"
 
 void watch_set_patience(struct watch *watch, int64_t ms); /* inside of the watcher */
 
@@ -256,6 +257,55 @@ static void a_watch_may_be_closed_at_any_time(void **state)
 
 #define folder_test(t) cmocka_unit_test_setup_teardown(t, folder_set_up, folder_tear_down)
 
+static bool printed(const struct folder *f)
+{
+    return f->printed_count > 0;
+}
+
+static void nothing(void *ctx)
+{
+    (void)ctx;
+}
+
+static void go(struct turn *turn)
+{
+    (void)turn;
+}
+
+/* While others are out, neither a scan nor a checksum begins; what waits for its turn is closed all
+ * the same. */
+static void it_waits_for_its_turn(void **state)
+{
+    struct folder *f = *state;
+    struct turns *turns;
+    struct turn others[TURNS_PLACES] = {{.go = go}, {.go = go}};
+    f->fingerprint = true;
+    put(f, "a.wav", "some bytes");
+    assert_int_equal(
+        turns_new(&f->loop, &(struct turns_options){0, "/nowhere"}, nothing, NULL, &turns), 0);
+    f->options.turns = turns;
+    for (int i = 0; i < TURNS_PLACES; i++) {
+        assert_true(turns_ask(turns, &others[i], TURN_BULK));
+    }
+    folder_start(f);
+    for (int i = 0; i < 10; i++) {
+        folder_for(f, 50);
+        turn_moved(&others[0]);
+        turn_moved(&others[1]);
+    }
+    assert_true(f->online); /* the folder itself is looked for out of turn */
+    assert_int_equal(f->judged, 0);
+    turns_give_back(turns, &others[0]);
+    folder_until(f, printed);
+    turns_give_back(turns, &others[0]);
+    assert_true(turns_ask(turns, &others[0], TURN_BULK));
+    watch_rescan(f->watch);
+    folder_close(f);
+    turns_give_back(turns, &others[0]);
+    turns_give_back(turns, &others[1]);
+    turns_close(turns);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +318,7 @@ int main(void)
         folder_test(an_unreadable_folder_is_said_with_the_remedy),
         folder_test(a_job_that_does_not_come_back_is_offline_until_it_does),
         folder_test(a_watch_may_be_closed_at_any_time),
+        folder_test(it_waits_for_its_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
