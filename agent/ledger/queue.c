@@ -228,8 +228,6 @@ static bool is_blocked(struct ledger *ledger, const struct ledger_job *job, int6
     bool by_path = path_block_take(ledger, path);
     if (!by_path && !ledger_is_blocked(ledger, job->sha256, resolution->call_key))
         return false;
-    if (!state_may_move(job->state, STATE_DELETED))
-        return false; /* at Chorus, or on its way: that is for its erasure */
     set_form(ledger, job->recording, path, resolution, digest, 0);
     recording_block(ledger, job->recording, !by_path, now_ms);
     recording_move(ledger, job->recording, STATE_DELETED, 0, 0,

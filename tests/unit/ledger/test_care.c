@@ -91,9 +91,32 @@ static void a_backup_is_a_ledger(void **state)
     ledger_count(copy, &counts);
     assert_int_equal(counts.state[STATE_UPLOADED], 1);
     assert_int_equal(counts.state[STATE_QUEUED], 1);
+    /* and it knows that it is one, until that was minded */
+    assert_false(ledger_restored(room->ledger, NOW));
+    assert_true(ledger_restored(copy, NOW));
+    assert_false(ledger_restored(copy, NOW));
+    assert_int_equal(ledger_commit(copy), 0);
     ledger_close(copy);
     unlink(file);
     rmdir(dir);
+}
+
+/* What is still to be sent may have been sent since the backup was made. */
+static void of_a_backup_put_back_nothing_goes_without_a_key(void **state)
+{
+    struct room *room = *state;
+    struct said keyless = yes;
+    struct ledger_watch watch;
+    keyless.key_kind = KEY_NONE;
+    int64_t with = take(room, A, 'A').recording;
+    int64_t without = take_as(room, B, 'B', &keyless).recording;
+    commit(room);
+    meddle(room, "INSERT INTO counter VALUES('backup', 1)");
+    assert_true(ledger_restored(room->ledger, NOW + DAY));
+    assert_int_equal(state_of(room, with), STATE_QUEUED);
+    assert_int_equal(state_of(room, without), STATE_HELD);
+    ledger_watch(room->ledger, "calls", ROOT, NOW, 0, &watch);
+    assert_int_equal(watch.lost_ms, NOW + DAY);
 }
 
 static void a_backup_that_cannot_be_written_says_why(void **state)
@@ -131,6 +154,7 @@ int main(void)
         in_a_room(stories_are_thinned_and_facts_stay),
         in_a_room(what_is_young_stays),
         in_a_room(a_backup_is_a_ledger),
+        in_a_room(of_a_backup_put_back_nothing_goes_without_a_key),
         in_a_room(a_backup_that_cannot_be_written_says_why),
         in_a_room(damage_is_found),
     };

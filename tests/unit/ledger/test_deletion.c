@@ -38,7 +38,7 @@ static int64_t ask_with(struct room *room, const struct request_facts *facts,
         struct request_line line = {.line = (unsigned)i + 1,
                                     .kind = wishes[i].kind,
                                     .text = wishes[i].value,
-                                    .value = wishes[i].value,
+                                    .value = wishes[i].problem == NULL ? wishes[i].value : NULL,
                                     .problem = wishes[i].problem};
         ledger_request_add(room->ledger, request, &line);
     }
@@ -658,9 +658,11 @@ static void a_file_that_settles_is_blocked_by_its_path(void **state)
                                          {TARGET_GLOB, ROOT "/sub/*", NULL},
                                          {TARGET_PHONE, "5550123", NULL},
                                          {TARGET_FIELD, "agent=6666", NULL}};
-    struct resolution_field fields[][2] = {
+    struct resolution_field fields[][3] = {
         {{(char *)"agent", (char *)"666"}, {(char *)"phone", (char *)"5550124"}},
-        {{(char *)"agents", (char *)"6666"}, {(char *)"phone_b", (char *)"+1 555 555 0123"}},
+        {{(char *)"agents", (char *)"6666"},
+         {(char *)"phone_b", (char *)"+1 555 555 0123"},
+         {(char *)"phone_c", (char *)"030 1234567"}},
         {{(char *)"agent", (char *)"6666"}, {(char *)"phone", (char *)"123"}}};
     struct resolution none = {.field_count = 0}, said = {.field_count = 2};
     static uint8_t digest[32] = {0xee};
@@ -679,6 +681,7 @@ static void a_file_that_settles_is_blocked_by_its_path(void **state)
         char path[64];
         snprintf(path, sizeof path, ROOT "/%d.wav", i);
         said.fields = fields[i];
+        said.field_count = i == 1 ? 3 : 2;
         ledger_request_in_work(room->ledger, request, path, &said);
     }
     while (ledger_request_resolve(room->ledger, request, 10) > 0)
@@ -800,6 +803,61 @@ static void a_queued_recording_is_looked_at_once_more(void **state)
     assert_int_equal(state_of(room, id), STATE_DELETED);
 }
 
+/* By its content or by its call; what may have arrived is for a person, and is not sent either. */
+static void what_is_blocked_and_may_have_arrived_stays_in_doubt(void **state)
+{
+    struct room *room = *state;
+    struct said call = yes;
+    struct ledger_tombstone sha256 = {.is_call = false};
+    call.call_key = "call-1";
+    int64_t first = take_as(room, A, 'A', &call).recording;
+    int64_t second = take(room, B, 'B').recording;
+    content_of('A', sha256.hash);
+    ledger_tombstone_restore(room->ledger, &sha256, 0);
+    assert_true(ledger_block(room->ledger, first, room->now_ms));
+    assert_int_equal(state_of(room, first), STATE_DELETED);
+    intend(room, second);
+    move_to(room, second, STATE_UNCERTAIN, ATTEMPT_COUNTS);
+    content_of('B', sha256.hash);
+    ledger_tombstone_restore(room->ledger, &sha256, 0);
+    assert_true(ledger_block(room->ledger, second, room->now_ms));
+    assert_int_equal(state_of(room, second), STATE_UNCERTAIN);
+    move_to(room, second, STATE_HELD, ATTEMPT_NONE); /* else it would still be to be sent */
+}
+
+/* Rules and transfers have no say any more. */
+static void what_is_being_deleted_is_moved_by_its_erasure_only(void **state)
+{
+    struct room *room = *state;
+    int64_t id = take(room, A, 'A').recording;
+    upload(room, id);
+    delete (room, TARGET_PATH, A);
+    assert_int_equal(state_of(room, id), STATE_DELETING);
+    room->digest++;
+    resolve(room, id, job_of(room, id).path_id, &yes);
+    assert_int_equal(state_of(room, id), STATE_DELETING);
+    assert_int_equal(job_of(room, id).digest, room->digest);
+    move_to(room, id, STATE_HELD, ATTEMPT_NONE);
+    assert_int_equal(state_of(room, id), STATE_DELETING);
+}
+
+/* It may have arrived, and it was to be deleted: back in its folder, it waits for a person. */
+static void in_doubt_and_blocked_it_is_held_when_it_is_back(void **state)
+{
+    struct room *room = *state;
+    struct ledger_tombstone sha256 = {.is_call = false};
+    int64_t id = take(room, A, 'A').recording;
+    intend(room, id);
+    move_to(room, id, STATE_UNCERTAIN, ATTEMPT_COUNTS);
+    content_of('A', sha256.hash);
+    ledger_absent(room->ledger, A, room->now_ms);
+    assert_int_equal(state_of(room, id), STATE_GONE);
+    ledger_tombstone_restore(room->ledger, &sha256, 0);
+    resolve(room, id, take(room, A, 'A').path, &yes);
+    assert_int_equal(state_of(room, id), STATE_HELD);
+    assert_non_null(strstr(listed(room, A).reason, "undelete"));
+}
+
 static void undelete_lifts_it_with_a_new_generation(void **state)
 {
     struct room *room = *state;
@@ -903,6 +961,9 @@ int main(void)
         in_a_room(a_queued_recording_is_looked_at_once_more),
         in_a_room(undelete_lifts_it_with_a_new_generation),
         in_a_room(local_copies_go_after_acceptance),
+        in_a_room(what_is_blocked_and_may_have_arrived_stays_in_doubt),
+        in_a_room(what_is_being_deleted_is_moved_by_its_erasure_only),
+        in_a_room(in_doubt_and_blocked_it_is_held_when_it_is_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,7 +162,12 @@ static void whatever_fails_what_was_interrupted_is_not_forgotten(void **state)
 
 static void restore(struct room *room)
 {
-    queue_one(room);
+    struct said keyless = yes;
+    struct ledger_admission admission;
+    keyless.key_kind = KEY_NONE;
+    next_round(room);
+    admit(room, path_of_round("c"), &admission);
+    resolve(room, admission.recording, admission.path, &keyless);
     commit(room);
     meddle(room, "INSERT OR IGNORE INTO counter VALUES('backup', 1)");
 }
@@ -175,6 +180,24 @@ static void mind_it(struct room *room)
 static void whatever_fails_a_backup_put_back_is_minded(void **state)
 {
     each_fails(*state, restore, mind_it);
+}
+
+/* --- care */
+
+static void end_one(struct room *room)
+{
+    queue_one(room);
+    upload(room, queued_id);
+}
+
+static void thin(struct room *room)
+{
+    ledger_thin_stories(room->ledger, NOW + DAY, 0, 100);
+}
+
+static void whatever_fails_stories_are_not_thinned_by_halves(void **state)
+{
+    each_fails(*state, end_one, thin);
 }
 
 /* --- opening */
@@ -245,6 +268,7 @@ int main(void)
         in_a_room(whatever_fails_no_attempt_is_recorded_by_halves),
         in_a_room(whatever_fails_what_was_interrupted_is_not_forgotten),
         in_a_room(whatever_fails_a_backup_put_back_is_minded),
+        in_a_room(whatever_fails_stories_are_not_thinned_by_halves),
         in_a_room(whatever_fails_while_it_is_opened_is_told),
         in_a_room(whatever_fails_while_it_is_made_leaves_none_or_a_whole_one),
     };

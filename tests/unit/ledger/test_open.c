@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -158,6 +159,37 @@ static void a_newer_ledger_is_left_untouched(void **state)
     assert_memory_equal(before, after, n);
 }
 
+static void a_version_that_never_was_is_left_untouched(void **state)
+{
+    assert_int_equal(try_to_open(*state, LEDGER_WRITE, NULL), 0);
+    sql(*state, "PRAGMA user_version = -1;");
+    assert_int_equal(try_to_open(*state, LEDGER_WRITE, "another version"), -EPROTO);
+    assert_int_equal(try_to_open(*state, LEDGER_READ, "another version"), -EPROTO);
+}
+
+/* Empty, but not ours: another program has numbered it. */
+static void an_empty_database_with_a_version_is_another_programs(void **state)
+{
+    sql(*state, "PRAGMA user_version = 7;");
+    assert_int_equal(try_to_open(*state, LEDGER_WRITE, "is not a ledger"), -EUCLEAN);
+}
+
+/* SQLite would keep a log beside each name. */
+static void a_ledger_with_two_names_is_not_written(void **state)
+{
+    char *file = file_in(*state), *second = mem_printf("%s/second.db", (char *)*state);
+    struct ledger *ledger;
+    assert_int_equal(try_to_open(*state, LEDGER_WRITE, NULL), 0);
+    assert_int_equal(link(file, second), 0);
+    assert_int_equal(try_to_open(*state, LEDGER_WRITE, "hard links"), -ENOTSUP);
+    assert_int_equal(ledger_open(*state, LEDGER_WRITE, &ledger, NULL), -ENOTSUP);
+    assert_int_equal(try_to_open(*state, LEDGER_READ, NULL), 0);
+    unlink(second);
+    assert_int_equal(try_to_open(*state, LEDGER_WRITE, NULL), 0);
+    free(file);
+    free(second);
+}
+
 static void a_watch_is_its_name_and_path(void **state)
 {
     struct room *room = *state;
@@ -171,6 +203,12 @@ static void a_watch_is_its_name_and_path(void **state)
     assert_int_not_equal(moved.id, room->watch);
     assert_int_equal(moved.first_start_ms, NOW + DAY);
     assert_false(moved.first_scan_done);
+    char *name, *path;
+    assert_true(ledger_watch_by_id(room->ledger, moved.id, &name, &path));
+    assert_string_equal(name, "calls");
+    assert_string_equal(path, ROOT "/other");
+    free(name);
+    free(path);
     commit(room);
     open_again(room);
     ledger_watch(room->ledger, "calls", ROOT, NOW, 0, &again);
@@ -195,9 +233,36 @@ static void a_broken_ledger_is_moved_aside(void **state)
     spill(*state, "broken", 6);
     assert_int_equal(ledger_set_aside(*state, NOW, &name), 0);
     assert_non_null(strstr(name, "ledger.corrupt-"));
-    free(name);
     assert_int_equal(try_to_open(*state, LEDGER_READ, NULL), -ENOENT);
     assert_int_equal(try_to_open(*state, LEDGER_WRITE, NULL), 0);
+    /* where its place is taken it stays, and that is told */
+    assert_int_equal(unlink(name), 0);
+    assert_int_equal(mkdir(name, 0700), 0);
+    free(name);
+    assert_int_equal(ledger_set_aside(*state, NOW, &name), -EISDIR);
+    free(name);
+    assert_int_equal(try_to_open(*state, LEDGER_READ, NULL), 0);
+}
+
+static void damage_is_found_at_the_start_after_a_crash(void **state)
+{
+    char junk[4096];
+    memset(junk, 'x', sizeof junk);
+    assert_int_equal(try_to_open(*state, LEDGER_WRITE, NULL), 0);
+    char *file = file_in(*state);
+    int fd = open(file, O_WRONLY);
+    assert_int_equal(pwrite(fd, junk, sizeof junk, 20 * 4096), sizeof junk);
+    close(fd);
+    free(file);
+    assert_int_equal(try_to_open(*state, LEDGER_WRITE, NULL), 0); /* it was closed in order */
+    sql(*state, "UPDATE counter SET n = 0 WHERE name = 'clean'");
+    assert_int_equal(try_to_open(*state, LEDGER_WRITE, "broken"), -EUCLEAN);
+}
+
+static void to_close_none_is_nothing(void **state)
+{
+    (void)state;
+    ledger_close(NULL);
 }
 
 static void what_was_not_committed_is_gone_after_a_crash(void **state)
@@ -221,6 +286,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(readers_find_nothing_before_it_is_made, dir_open,
                                         dir_close),
         cmocka_unit_test(no_folder_is_an_error),
+        cmocka_unit_test(to_close_none_is_nothing),
+        cmocka_unit_test_setup_teardown(damage_is_found_at_the_start_after_a_crash, dir_open,
+                                        dir_close),
         cmocka_unit_test_setup_teardown(another_programs_database_is_left_untouched, dir_open,
                                         dir_close),
         cmocka_unit_test_setup_teardown(a_database_without_our_mark_is_no_ledger, dir_open,
@@ -233,6 +301,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_broken_ledger_is_moved_aside, dir_open, dir_close),
         cmocka_unit_test_setup_teardown(what_was_not_committed_is_gone_after_a_crash, room_open,
                                         room_close),
+        cmocka_unit_test_setup_teardown(a_version_that_never_was_is_left_untouched, dir_open,
+                                        dir_close),
+        cmocka_unit_test_setup_teardown(an_empty_database_with_a_version_is_another_programs,
+                                        dir_open, dir_close),
+        cmocka_unit_test_setup_teardown(a_ledger_with_two_names_is_not_written, dir_open,
+                                        dir_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,6 +84,11 @@ static void an_item_says_what_the_plan_must_know(void **state)
     assert_int_equal(item.due_ms, NOW + 60 * S);
     assert_int_equal(item.rank, 1000 + 'A');
     assert_false(ledger_plan_item(room->ledger, 4711, ORDER_NEWEST, &item));
+    int64_t other = take(room, B, 'B').recording;
+    intend(room, other);
+    move_to(room, other, STATE_WAITING, ATTEMPT_COUNTS);
+    assert_true(ledger_plan_item(room->ledger, other, ORDER_NEWEST, &item));
+    assert_int_equal(item.state, STATE_WAITING);
 }
 
 /* --- what is due */
@@ -472,6 +477,11 @@ static void a_leap_before_the_start_counts_retry_for_anew(void **state)
     assert_int_equal(retry_since_after(room, 2 * DAY), leapt_ms + DAY);
     int64_t back_ms = retry_since_after(room, -30 * DAY);
     assert_int_equal(back_ms, room->now_ms);
+    /* a leap, and then the clock was set back a little: not from the future on */
+    room->now_ms += 60 * DAY;
+    take(room, ROOT "/c.wav", 'C');
+    int64_t since_ms = retry_since_after(room, -600 * S);
+    assert_int_equal(since_ms, room->now_ms);
 }
 
 int main(void)

@@ -158,6 +158,19 @@ static void a_story_tells_every_move(void **state)
     assert_int_equal(ledger_story(room->ledger, B, on_event, &story), 0);
 }
 
+static void the_last_line_of_a_story_is_told(void **state)
+{
+    struct room *room = *state;
+    enum recording_state told;
+    char *reason;
+    struct ledger_admission admission = take_as(room, A, 'A', &no_owner);
+    assert_true(ledger_told_last(room->ledger, admission.path, &told, &reason));
+    assert_int_equal(told, STATE_HELD);
+    assert_string_equal(reason, "no owner");
+    free(reason);
+    assert_false(ledger_told_last(room->ledger, 4711, &told, &reason));
+}
+
 static void a_story_goes_on_over_a_change_of_content(void **state)
 {
     struct room *room = *state;
@@ -221,6 +234,39 @@ static void counts_and_bytes(void **state)
     ledger_absent(room->ledger, B, room->now_ms);
     ledger_count(room->ledger, &counts);
     assert_int_equal(counts.oldest_waiting_ms, 0);
+}
+
+/* Counted by a later program, or by one that went wrong: passed over, and what is known stays. */
+static void what_is_counted_under_another_kind_is_passed_over(void **state)
+{
+    struct room *room = *state;
+    struct ledger_counts before, after;
+    room->bulk = ledger_next_bulk(room->ledger);
+    int64_t a = take(room, A, 'A').recording;
+    commit(room);
+    ledger_count(room->ledger, &before);
+    meddle(room, "INSERT INTO tally VALUES(-1, 5), (50, 6), (4711, 7)");
+    ledger_count(room->ledger, &after);
+    assert_memory_equal(&before, &after, sizeof before);
+    meddle(room, "UPDATE recording SET state = -3");
+    ledger_count_bulk(room->ledger, room->bulk, &after);
+    assert_int_equal(after.state[STATE_QUEUED], 0);
+    meddle(room, "UPDATE recording SET state = 77");
+    ledger_count_bulk(room->ledger, room->bulk, &after);
+    assert_int_equal(after.state[STATE_QUEUED], 0);
+    meddle(room, "UPDATE recording SET state = 3; DELETE FROM tally WHERE kind IN (-1, 50, 4711)");
+    assert_int_equal(state_of(room, a), STATE_QUEUED);
+}
+
+static void a_recording_is_found_by_its_engagement(void **state)
+{
+    struct room *room = *state;
+    size_t rows = 0;
+    upload(room, take(room, A, 'A').recording);
+    take(room, B, 'A'); /* a copy is not the one that was sent */
+    assert_int_equal(ledger_list_engagement(room->ledger, "e-1", count_row, &rows), 1);
+    assert_int_equal(rows, 1);
+    assert_int_equal(ledger_list_engagement(room->ledger, "e-2", count_row, &rows), 0);
 }
 
 /* --- bulk */
@@ -288,6 +334,9 @@ int main(void)
         in_a_room(counts_and_bytes),
         in_a_room(a_bulk_run_is_open_until_all_of_it_is_settled),
         in_a_room(a_copy_in_a_bulk_run_waits_for_its_twin),
+        in_a_room(what_is_counted_under_another_kind_is_passed_over),
+        in_a_room(a_recording_is_found_by_its_engagement),
+        in_a_room(the_last_line_of_a_story_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
