@@ -19,8 +19,11 @@
 
 #include "uploader/line.h"
 #include "uploader/pace.h"
+#include "uploader/path.h"
 #include "uploader/secret.h"
 #include "uploader/settings.h"
+#include "uploader/socket.h"
+#include "uploader/turns.h"
 
 struct curl_slist;
 struct upload;
@@ -55,6 +58,8 @@ struct transfer {
     bool sends;          /* its body goes out: it has a share of the rate */
     bool by_bucket;      /* the kernel does not space what it sends */
     size_t bucket;       /* bytes that it may send then */
+    struct turn turn;
+    struct socket_mark mark; /* when path.h last looked */
     bool aborted, timed_out, out_of_memory;
     bool stopping, ended;
 
@@ -81,6 +86,8 @@ struct uploader {
     struct secret token;
     struct transfers active, ended;
     struct pace pace;
+    struct turns turns;
+    struct uploader_path path; /* since it was last read */
     uv_idle_t tick;
     uv_timer_t timeout; /* libcurl's */
     uv_timer_t stall;   /* ours */

@@ -40,6 +40,11 @@ uint64_t pace_share(uint64_t bytes_per_s, size_t senders)
     return clamp(payload / (senders > 0 ? senders : 1), 1, UPLOADER_UNLIMITED);
 }
 
+uint64_t pace_on_wire(uint64_t payload)
+{
+    return payload * 100 / PAYLOAD_PERCENT;
+}
+
 size_t pace_backlog(uint64_t share)
 {
     return (size_t)clamp(share / BACKLOGS_PER_S, BACKLOG_MIN, UNPACED_MAX);
@@ -103,7 +108,7 @@ static void divide(struct uploader *uploader)
 {
     struct pace *pace = &uploader->pace;
     struct transfer *at = NULL;
-    uint64_t share = pace_share(pace->bytes_per_s, pace->senders);
+    uint64_t share = pace_share(pace->bytes_per_s, uploader->turns.held);
     if (share == pace->share || pace->bytes_per_s == 0)
         return;
     pace->share = share;
@@ -117,7 +122,8 @@ static void divide(struct uploader *uploader)
 static void leave(struct transfer *transfer)
 {
     transfer->sends = false;
-    transfer->uploader->pace.senders--;
+    path_end(transfer);
+    turns_leave(transfer);
 }
 
 void pace_leave(struct transfer *transfer)
@@ -131,9 +137,10 @@ void pace_leave(struct transfer *transfer)
 /* ---- ends and buckets ---- */
 
 /* The last bytes of a body take their time to leave: so long it keeps its share. */
-static bool is_out(const struct transfer *transfer)
+static bool is_out(const struct transfer *transfer, int64_t now_ms)
 {
-    return transfer->body_out && (transfer->socket < 0 || socket_is_drained(transfer->socket));
+    return transfer->body_out && (transfer->socket < 0 || socket_is_drained(transfer->socket)) &&
+           turns_is_paid(transfer, now_ms);
 }
 
 static void fill(struct transfer *transfer, int64_t ms)
@@ -152,15 +159,15 @@ static void on_tick(uv_timer_t *tick)
     struct pace *pace = &uploader->pace;
     struct transfer *at = NULL;
     int64_t now_ms = client_now_ms(), ms = now_ms - pace->filled_at_ms;
-    bool wanted = false;
+    bool wanted = turns_change(uploader, now_ms);
     pace->filled_at_ms = now_ms;
     TAILQ_FOREACH(at, &uploader->active, link)
     {
-        if (at->sends && is_out(at))
+        if (at->sends && is_out(at, now_ms))
             leave(at);
-        if (at->sends && at->by_bucket && pace->bytes_per_s != 0)
+        if (at->turn.has && at->by_bucket && pace->bytes_per_s != 0)
             fill(at, ms);
-        wanted = wanted || (at->sends && (at->body_out || at->by_bucket));
+        wanted = wanted || (at->turn.has && (at->body_out || at->by_bucket));
     }
     divide(uploader);
     if (!wanted || pace->share == UPLOADER_UNLIMITED)
@@ -189,8 +196,13 @@ size_t pace_room(struct transfer *transfer, size_t n)
     struct pace *pace = &uploader->pace;
     if (!transfer->sends) {
         transfer->sends = true;
-        pace->senders++;
-        divide(uploader);
+        path_begin(transfer);
+    }
+    bool may_send = turns_may_send(transfer);
+    divide(uploader);
+    if (!may_send) {
+        keep_ticking(uploader);
+        return 0;
     }
     if (pace->bytes_per_s == 0)
         return 0;
@@ -207,6 +219,7 @@ size_t pace_room(struct transfer *transfer, size_t n)
 
 void pace_spend(struct transfer *transfer, size_t n)
 {
+    turns_note_given(transfer, n);
     transfer->bucket -= n < transfer->bucket ? n : transfer->bucket;
     if (transfer->body_out)
         keep_ticking(transfer->uploader);

@@ -22,8 +22,7 @@ struct uploader;
 /* Of an uploader. */
 struct pace {
     uint64_t bytes_per_s; /* on the wire, of all together; UPLOADER_UNLIMITED; 0: nothing leaves */
-    uint64_t share;       /* of payload, of each sender; UPLOADER_UNLIMITED */
-    size_t senders;
+    uint64_t share;       /* of payload, of each whose turn it is; UPLOADER_UNLIMITED */
     int dscp;
     bool by_bucket; /* the kernel does not pace */
     bool told_pace, told_dscp;
@@ -37,6 +36,8 @@ struct pace {
 
 /* Bytes of TCP payload a second for each of `senders`, at least 1; or UPLOADER_UNLIMITED. */
 uint64_t pace_share(uint64_t bytes_per_s, size_t senders);
+/* What so many bytes of payload are on the wire. */
+uint64_t pace_on_wire(uint64_t payload);
 /* How much a socket may hold that is not sent yet, and how much it is given at once, in bytes. */
 size_t pace_backlog(uint64_t share);
 size_t pace_quantum(uint64_t share);

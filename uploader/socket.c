@@ -4,6 +4,7 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h> /* netinet/tcp.h lacks what is newer in struct tcp_info */
 #include <netinet/in.h>
+#include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -34,6 +35,25 @@ bool socket_is_drained(int socket)
 {
     int unsent = 0;
     return ioctl(socket, SIOCOUTQNSD, &unsent) != 0 || unsent == 0;
+}
+
+bool socket_read_mark(int socket, struct socket_mark *mark)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    mark->socket = -1;
+    if (socket < 0 || getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+        size < offsetof(struct tcp_info, tcpi_data_segs_out) + sizeof info.tcpi_data_segs_out)
+        return false;
+    *mark = (struct socket_mark){
+        .socket = socket,
+        .smoothed_rtt_us = info.tcpi_rtt,
+        .segments_in = info.tcpi_segs_in,
+        .segments_out = info.tcpi_data_segs_out,
+        .resent = info.tcpi_total_retrans,
+        .acked_bytes = info.tcpi_bytes_acked,
+    };
+    return true;
 }
 
 unsigned socket_segments_out(int socket)

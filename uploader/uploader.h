@@ -108,6 +108,15 @@ int uploader_set_token(struct uploader *uploader, const char *token);
  * held. */
 void uploader_set_rate(struct uploader *uploader, uint64_t bytes_per_s);
 
+/* What TCP told of the way since the last call, of all uploads whose bodies are going out together.
+ * All zero where nothing was acknowledged, or the system does not tell. */
+struct uploader_path {
+    int64_t rtt_us;       /* round trip of late, of the connection that has the shortest */
+    uint64_t acked_bytes; /* on the wire: headers are estimated */
+    uint64_t sent_segments, resent_segments;
+};
+void uploader_read_path(struct uploader *uploader, struct uploader_path *out);
+
 /* The class of service that packets are marked with from now on, 0 .. 63; at first 0. */
 void uploader_set_dscp(struct uploader *uploader, int dscp);
 
