@@ -2,16 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
-#include <stdint.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-/* The kernel answers EAGAIN when a rename raced with the walk; more than a few in a row is a lease.
- */
-enum { TRIES = 4 };
+/* Folder by folder, by hand: systemd's RestrictSUIDSGID=, which our unit has, leaves no openat2 to
+ * its services. */
 
 int beneath_root(const char *path)
 {
@@ -19,24 +17,59 @@ int beneath_root(const char *path)
     return fd < 0 ? -errno : fd;
 }
 
+/* One name in the folder `at`; a symlink is none. */
+static int open_name(int at, const char *name, int flags)
+{
+    struct stat st;
+    int fd;
+    do
+        fd = openat(at, name, O_NOFOLLOW | O_CLOEXEC | flags);
+    while (fd < 0 && errno == EINTR);
+    if (fd >= 0)
+        return fd;
+    int error = errno;
+    /* what is to be a folder, and is a symlink, is no folder to the kernel */
+    if (error == ENOTDIR && fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
+        error = ELOOP;
+    return -error;
+}
+
+/* The next name of a path; false: it ends here. Names are no longer than NAME_MAX, or *error tells.
+ */
+static bool next_name(const char **path, char name[NAME_MAX + 1], int *error)
+{
+    *path += strspn(*path, "/");
+    size_t n = strcspn(*path, "/");
+    if (n > NAME_MAX)
+        *error = -ENAMETOOLONG;
+    else if (n == 2 && strncmp(*path, "..", 2) == 0)
+        *error = -EXDEV;
+    if (n == 0 || *error != 0)
+        return false;
+    memcpy(name, *path, n);
+    name[n] = '\0';
+    *path += n + strspn(*path + n, "/");
+    return true;
+}
+
 int beneath_open(int root, const char *path, int flags)
 {
-    struct open_how how;
-    memset(&how, 0, sizeof how);
-    how.flags = (unsigned)(O_RDONLY | O_CLOEXEC | flags);
-    if (!(flags & O_PATH)) { /* openat2 refuses flags that O_PATH would pass over */
-        how.flags |= O_NONBLOCK | O_NOCTTY;
+    char name[NAME_MAX + 1] = ".";
+    int at = root, error = 0;
+    if ((flags & O_PATH) == 0)
+        flags |= O_RDONLY | O_NONBLOCK | O_NOCTTY;
+    while (next_name(&path, name, &error) && *path != '\0') {
+        int next = open_name(at, name, O_PATH | O_DIRECTORY);
+        if (at != root)
+            close(at);
+        if (next < 0)
+            return next;
+        at = next;
     }
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-    const char *name = *path ? path : ".";
-    long fd = -1;
-    for (int i = 0; i < TRIES; i++) {
-        fd = syscall(SYS_openat2, root, name, &how, sizeof how);
-        if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) {
-            break;
-        }
-    }
-    return fd < 0 ? -errno : (int)fd;
+    int fd = error != 0 ? error : open_name(at, name, flags);
+    if (at != root)
+        close(at);
+    return fd;
 }
 
 int beneath_open_file(int root, const char *path, struct stat *st)

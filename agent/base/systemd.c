@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
+#define SD_JOURNAL_SUPPRESS_LOCATION /* the same line for every event: no help to anybody */
 #include <systemd/sd-journal.h>
 
 void systemd_notify(const char *state)

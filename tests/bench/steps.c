@@ -29,14 +29,6 @@
 /* As many as the most rounds, or less: the ledger is as large for any number. */
 enum { RECORDINGS = 2000, COMMIT_EVERY = 16 };
 
-/* valgrind 3.19 does not know openat2. */
-int __wrap_beneath_open(int root, const char *path, int flags);
-int __wrap_beneath_open(int root, const char *path, int flags)
-{
-    int fd = openat(root, *path ? path : ".", O_RDONLY | O_CLOEXEC | flags);
-    return fd < 0 ? -errno : fd;
-}
-
 /* --- the plan --- */
 
 static const struct plan_time now = {.steady_ms = 1000000, .wall_ms = NOW};

@@ -4,7 +4,7 @@ import random
 from collections import defaultdict
 
 # Calls after which the world outside is another, or that the agent learns something from.
-EFFECTS = {"openat", "openat2", "read", "pread64", "write", "pwrite64", "fdatasync", "fsync", "rename", "renameat2",
+EFFECTS = {"openat", "read", "pread64", "write", "pwrite64", "fdatasync", "fsync", "rename", "renameat2",
            "mkdir", "mkdirat", "unlink", "unlinkat", "linkat", "ftruncate", "flock", "fcntl", "inotify_add_watch",
            "connect", "sendto", "recvfrom", "getdents64", "fchown", "fchmod", "exit_group"}
 
@@ -13,8 +13,7 @@ _SPACE = ("ENOSPC", "EDQUOT", "EROFS")
 
 #: What each call may plausibly fail with.
 ERRORS = {
-    "openat": (*_FILES, *_SPACE[::2], "EMFILE", "ENFILE"),
-    "openat2": (*_FILES, *_SPACE[::2], "EMFILE", "ENFILE", "EAGAIN"),
+    "openat": (*_FILES, *_SPACE[::2], "EMFILE", "ENFILE", "EAGAIN"),
     "read": ("EIO", "EINTR"),
     "pread64": ("EIO", "EINTR"),
     "write": ("EIO", "EINTR", "ENOSPC", "EDQUOT", "EPIPE"),
@@ -75,7 +74,7 @@ ERRORS = {
 }
 #: What passes: no call fails so for ever. (And locks that are refused for ever are given back all the same, which the name
 #: of the call does not tell.)
-_ONCE_ONLY = {"EINTR", "fcntl", ("sendto", "EAGAIN"), ("recvfrom", "EAGAIN"), ("openat2", "EAGAIN")}
+_ONCE_ONLY = {"EINTR", "fcntl", ("sendto", "EAGAIN"), ("recvfrom", "EAGAIN"), ("openat", "EAGAIN")}
 REPEATED = 6  # places of calls alike (one name, the same arguments but for numbers) at which an error is tried
 FOLLOWED = 12  # places of each call from which on an error stays
 
