@@ -330,7 +330,6 @@ static unsigned look_at_systemd(void)
         return say(ADVICE, "systemd: it does not run here: something else has to start the service "
                            "anew");
     char *file = mem_printf("%s/memory.max", group);
-    bool runs = access(file, F_OK) == 0;
     first_line(file, most, sizeof most);
     mem_replace(&file, mem_printf("%s/memory.current", group));
     first_line(file, used, sizeof used);
@@ -344,7 +343,7 @@ static unsigned look_at_systemd(void)
     if (events != NULL)
         fclose(events);
     free(file);
-    if (!runs)
+    if (access(group, F_OK) != 0)
         return say(ADVICE,
                    "systemd: chorus-agent.service does not run: systemctl status chorus-agent");
     if (kills > 0)
@@ -352,6 +351,9 @@ static unsigned look_at_systemd(void)
                    "systemd: its memory limit (%s) has ended it %lu times: systemctl edit "
                    "chorus-agent, MemoryMax=",
                    most, kills);
+    if (most[0] == '\0')
+        return say(
+            OK, "systemd: chorus-agent.service runs; this kernel does not tell its limits there");
     return say(OK, "systemd: memory %s of %s bytes, at most %s tasks", used, most, tasks);
 }
 
