@@ -219,8 +219,8 @@ void ledger_job_clear(struct ledger_job *job);
 /* The folder of this watch is there again: what waits for it is due. */
 void ledger_folder_is_back(struct ledger *ledger, int64_t watch, int64_t now_ms);
 
-/* From when upload.retry_for counts at the earliest (wall), kept for the plan's next start. */
-void ledger_retry_anew(struct ledger *ledger, int64_t at_ms);
+/* upload.retry_for counts from now (wall) on at the earliest, kept for the plan's next start. */
+void ledger_retry_anew(struct ledger *ledger, int64_t now_ms);
 int64_t ledger_retry_since(struct ledger *ledger); /* 0: no matter. A read. */
 /* At the start, before anything is written: after a leap of the wall clock that the last run did
  * not live to tell, or a long pause, it counts anew. */

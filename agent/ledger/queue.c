@@ -416,12 +416,19 @@ void ledger_folder_is_back(struct ledger *ledger, int64_t watch, int64_t now_ms)
     recording_note_ready(ledger, one); /* the plan fetches all that is due */
 }
 
-void ledger_retry_anew(struct ledger *ledger, int64_t at_ms)
+static void set_retry_since(struct ledger *ledger, int64_t at_ms)
 {
     struct query *query = db_query(
         ledger_write(ledger), "INSERT OR REPLACE INTO counter(name, n) VALUES('retry_since', ?)");
     query_bind_int(query, 1, at_ms);
     query_run(query);
+}
+
+void ledger_retry_anew(struct ledger *ledger, int64_t now_ms)
+{
+    set_retry_since(ledger, now_ms);
+    /* of no path: what ledger_mind_leaps goes by, where the clock leaps again while nothing runs */
+    story_add(ledger, 0, STATE_SETTLING, 0, 0, "the clock leapt", now_ms);
 }
 
 int64_t ledger_retry_since(struct ledger *ledger)
@@ -442,10 +449,12 @@ void ledger_mind_leaps(struct ledger *ledger, int64_t retry_for_ms, int64_t now_
     query_end(query);
     int64_t known_ms = ledger_retry_since(ledger);
     bool set_back = plan_is_leap(known_ms - now_ms, retry_for_ms);
-    if (set_back || since_ms > now_ms)
+    if (since_ms > now_ms)
         since_ms = now_ms;
-    if (set_back || since_ms > known_ms)
-        ledger_retry_anew(ledger, since_ms);
+    if (set_back)
+        ledger_retry_anew(ledger, now_ms);
+    else if (since_ms > known_ms)
+        set_retry_since(ledger, since_ms);
 }
 
 void ledger_expect_waits(struct ledger *ledger, int64_t longest_wait_ms)

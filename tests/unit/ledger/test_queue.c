@@ -482,6 +482,11 @@ static void a_leap_before_the_start_counts_retry_for_anew(void **state)
     take(room, ROOT "/c.wav", 'C');
     int64_t since_ms = retry_since_after(room, -600 * S);
     assert_int_equal(since_ms, room->now_ms);
+    /* set back while it ran, which the plan told, and forward again while it did not */
+    room->now_ms -= 10 * DAY;
+    ledger_retry_anew(room->ledger, room->now_ms);
+    since_ms = retry_since_after(room, 10 * DAY);
+    assert_int_equal(since_ms, room->now_ms);
 }
 
 int main(void)
