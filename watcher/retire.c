@@ -21,8 +21,8 @@ enum { MOST_NAMES = 9999, BLOCK = 1 << 18, NAME_ROOM = 300, PRIVATE_NAME_ROOM = 
 /* What one retirement has open; -1: nothing. */
 struct work {
     const struct retirement *what;
-    int root, parent, private;
-    const char *name; /* the file's, in parent */
+    int root, parent, private; /* parent: nothing, too, where it has left */
+    const char *name;          /* the file's, in parent */
     char private_name[PRIVATE_NAME_ROOM];
     int error;
 };
@@ -35,21 +35,25 @@ static enum retire_result fail(struct work *work, int error)
 
 /* --- the folders --- */
 
-static int open_parent(struct work *work)
+/* The folder of a file below the root; `name` gets the file's in it. A descriptor or negative
+ * errno. */
+static int open_folder_of(int root, const char *path, const char **name)
 {
-    const char *slash = strrchr(work->what->path, '/');
-    work->name = slash != NULL ? slash + 1 : work->what->path;
-    size_t n = slash != NULL ? (size_t)(slash - work->what->path) : 0;
-    char *folder = strndup(work->what->path, n);
+    const char *slash = strrchr(path, '/');
+    *name = slash != NULL ? slash + 1 : path;
+    char *folder = strndup(path, (size_t)(*name - path));
     if (folder == NULL)
         return -ENOMEM;
-    work->parent = beneath_open(work->root, folder, O_DIRECTORY);
+    int fd = beneath_open(root, folder, O_DIRECTORY);
     free(folder);
-    return work->parent < 0 ? work->parent : 0;
+    return fd;
 }
 
 static int open_private(struct work *work)
 {
+    if (work->private >= 0)
+        close(work->private);
+    work->private = -1;
     if (mkdirat(work->root, PRIVATE_FOLDER, 0700) == 0)
         fsync(work->root);
     else if (errno != EEXIST)
@@ -137,11 +141,13 @@ static enum retire_result verify(struct work *work)
 
 /* --- into the private folder, and back --- */
 
-static enum retire_result take_aside(struct work *work)
+static enum retire_result into_private(struct work *work)
 {
     struct stat st;
     if (fstatat(work->private, work->private_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
         return RETIRE_DONE; /* an earlier try was cut off after this point */
+    if (work->parent < 0)
+        return RETIRE_GONE;
     if (fstatat(work->parent, work->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT ? RETIRE_GONE : fail(work, errno);
     if (!is_same_file(work->what, &st))
@@ -152,6 +158,28 @@ static enum retire_result take_aside(struct work *work)
     fsync(work->private);
     fsync(work->parent);
     return RETIRE_DONE;
+}
+
+static bool is_still_there(const struct work *work)
+{
+    struct stat st;
+    return work->parent >= 0 && fstatat(work->parent, work->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Another retirement below the same root takes the private folder away once it is empty, and this
+ * one may be about to enter it: then it is made anew. */
+static enum retire_result take_aside(struct work *work)
+{
+    enum { TRIES = 3 };
+    for (int i = 0; i < TRIES; i++) {
+        int error = open_private(work);
+        if (error != 0 && error != -ENOENT)
+            return fail(work, -error);
+        enum retire_result result = error == 0 ? into_private(work) : RETIRE_GONE;
+        if (result != RETIRE_GONE || !is_still_there(work))
+            return result;
+    }
+    return RETIRE_IN_USE;
 }
 
 /* A name of which `number` is a further version: "a.wav", "a-2.wav". */
@@ -190,25 +218,34 @@ static void put_back(struct work *work)
 
 /* --- moving on --- */
 
-/* The folder below move_to that keeps the path below root, made where it is missing. A descriptor
- * or negative errno. */
+/* A folder in `at`, made where it is missing; `at` is closed. A descriptor or negative errno. */
+static int enter(int at, const char *name)
+{
+    enum { FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
+    int folder = openat(at, name, FLAGS);
+    if (folder < 0 && errno == ENOENT && mkdirat(at, name, 0777) == 0) {
+        fsync(at);
+        folder = openat(at, name, FLAGS);
+    }
+    int error = errno;
+    close(at);
+    return folder >= 0 ? folder : -error;
+}
+
+/* The folder below move_to that keeps the path below root. A descriptor or negative errno. */
 static int open_target(const struct retirement *what)
 {
     int at = open(what->move_to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return -errno;
     const char *part = what->path, *slash;
     while (at >= 0 && (slash = strchr(part, '/')) != NULL) {
         char name[NAME_ROOM];
         snprintf(name, sizeof name, "%.*s", (int)(slash - part), part);
-        if (mkdirat(at, name, 0777) == 0)
-            fsync(at);
-        int next = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        int error = errno;
-        close(at);
-        errno = error;
-        at = next;
+        at = enter(at, name);
         part = slash + 1;
     }
-    return at >= 0 ? at : -errno;
+    return at;
 }
 
 static int copy_bytes(int from, int to, struct turn *turn)
@@ -251,51 +288,76 @@ static void keep_looks(int from, int to)
     futimens(to, times);
 }
 
-/* Another file system: copy, fsync, verify, and only then the original goes. 0 or negative errno.
- */
-static int copy_across(struct work *work, int target, char chosen[NAME_ROOM])
+/* A file that goes to another file system: copied, fsynced, verified, and only then taken away. */
+struct copy {
+    int from, to; /* folders */
+    const char *name, *temporary, *wanted;
+    const struct retirement *proof; /* whose content it must have; NULL: any */
+    struct turn *turn;              /* NULL: none */
+};
+
+static int fill(const struct copy *copy, int to)
 {
-    char temporary[NAME_ROOM];
-    snprintf(temporary, sizeof temporary, ".%s.chorus-agent", work->private_name);
-    int from = openat(work->private, work->private_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    int to = openat(target, temporary, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int error = from < 0 || to < 0 ? -errno : copy_bytes(from, to, work->what->turn);
+    int from = openat(copy->from, copy->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (from < 0)
+        return -errno;
+    int error = copy_bytes(from, to, copy->turn);
     if (error == 0) {
         keep_looks(from, to);
         error = fsync(to) != 0 ? -errno : 0;
         posix_fadvise(to, 0, 0, POSIX_FADV_DONTNEED); /* verified as the disk has it */
     }
-    if (error == 0 && compare_bytes(to, work->what) != 0)
+    close(from);
+    if (error == 0 && copy->proof != NULL && compare_bytes(to, copy->proof) != 0)
         error = -EIO;
+    return error;
+}
+
+/* 0 or negative errno. `chosen` gets the name. */
+static int copy_across(const struct copy *copy, char chosen[NAME_ROOM])
+{
+    int to = openat(copy->to, copy->temporary, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+                    0600);
+    if (to < 0)
+        return -errno;
+    const char *made = copy->temporary;
+    int error = fill(copy, to);
+    close(to);
     if (error == 0)
-        error = rename_free(target, temporary, target, work->name, chosen);
-    if (error != 0 && to >= 0)
-        unlinkat(target, temporary, 0);
-    if (from >= 0)
-        close(from);
-    if (to >= 0)
-        close(to);
-    if (error == 0 && fsync(target) != 0)
-        error = -errno;
-    if (error == 0 && unlinkat(work->private, work->private_name, 0) != 0)
-        error = -errno;
+        error = rename_free(copy->to, copy->temporary, copy->to, copy->wanted, chosen);
+    if (error == 0) {
+        made = chosen;
+        error = fsync(copy->to) != 0 ? -errno : 0;
+    }
+    if (error != 0)
+        unlinkat(copy->to, made, 0);
+    else if (unlinkat(copy->from, copy->name, 0) != 0)
+        error = -errno; /* the copy stays: the original may be gone all the same */
     return error;
 }
 
 static int move_on(struct work *work, char **moved_to)
 {
-    char chosen[NAME_ROOM];
+    char chosen[NAME_ROOM], temporary[NAME_ROOM];
     int target = open_target(work->what);
     if (target < 0)
         return target;
     int error = rename_free(work->private, work->private_name, target, work->name, chosen);
-    if (error == -EXDEV)
-        error = copy_across(work, target, chosen);
+    if (error == -EXDEV) {
+        snprintf(temporary, sizeof temporary, ".%s.chorus-agent", work->private_name);
+        error = copy_across(&(struct copy){.from = work->private,
+                                           .to = target,
+                                           .name = work->private_name,
+                                           .temporary = temporary,
+                                           .wanted = work->name,
+                                           .proof = work->what,
+                                           .turn = work->what->turn},
+                            chosen);
+    }
     fsync(target);
     close(target);
-    const char *slash = strrchr(work->what->path, '/');
-    int folder = slash != NULL ? (int)(slash - work->what->path) + 1 : 0;
-    if (error == 0 && moved_to != NULL &&
+    int folder = (int)(work->name - work->what->path);
+    if (error == 0 &&
         asprintf(moved_to, "%s/%.*s%s", work->what->move_to, folder, work->what->path, chosen) < 0)
         *moved_to = NULL;
     return error;
@@ -318,40 +380,13 @@ static enum retire_result finish(struct work *work, char **moved_to)
 
 /* --- what goes along --- */
 
-/* Another file system: a copy under a temporary name first. */
-static int copy_beside(int parent, const char *name, int target, char chosen[NAME_ROOM])
-{
-    static const char temporary[] = ".beside.chorus-agent";
-    int from = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    int to = openat(target, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int error = from < 0 || to < 0 ? -errno : copy_bytes(from, to, NULL);
-    if (error == 0) {
-        keep_looks(from, to);
-        error = fsync(to) != 0 ? -errno : 0;
-    }
-    if (error == 0)
-        error = rename_free(target, temporary, target, name, chosen);
-    if (error == 0 && (fsync(target) != 0 || unlinkat(parent, name, 0) != 0))
-        error = -errno;
-    if (error != 0 && to >= 0)
-        unlinkat(target, temporary, 0);
-    if (from >= 0)
-        close(from);
-    if (to >= 0)
-        close(to);
-    return error;
-}
-
 /* 0 (also if it is not there: an earlier try was cut off after this), or negative errno. */
 static int move_beside(const struct work *work)
 {
     struct stat st;
     char chosen[NAME_ROOM];
-    const char *path = work->what->beside, *slash = strrchr(path, '/');
-    const char *name = slash != NULL ? slash + 1 : path;
-    char *folder = strndup(path, slash != NULL ? (size_t)(slash - path) : 0);
-    int parent = folder != NULL ? beneath_open(work->root, folder, O_DIRECTORY) : -ENOMEM;
-    free(folder);
+    const char *name;
+    int parent = open_folder_of(work->root, work->what->beside, &name);
     if (parent < 0)
         return parent == -ENOENT ? 0 : parent;
     int target = -1, error = 0;
@@ -361,7 +396,12 @@ static int move_beside(const struct work *work)
         target = open_target(work->what);
         error = target < 0 ? target : rename_free(parent, name, target, name, chosen);
         if (error == -EXDEV)
-            error = copy_beside(parent, name, target, chosen);
+            error = copy_across(&(struct copy){.from = parent,
+                                               .to = target,
+                                               .name = name,
+                                               .temporary = ".beside.chorus-agent",
+                                               .wanted = name},
+                                chosen);
     }
     if (target >= 0) {
         fsync(target);
@@ -382,11 +422,10 @@ static enum retire_result take_along(struct work *work)
 
 static enum retire_result retire(struct work *work, char **moved_to)
 {
-    int error = open_parent(work);
-    if (error == 0)
-        error = open_private(work);
-    if (error != 0)
-        return error == -ENOENT ? RETIRE_GONE : fail(work, -error);
+    /* the folder may have left while the file is in the private one */
+    work->parent = open_folder_of(work->root, work->what->path, &work->name);
+    if (work->parent < 0 && work->parent != -ENOENT)
+        return fail(work, -work->parent);
     enum retire_result result = take_aside(work);
     if (result != RETIRE_DONE)
         return result;

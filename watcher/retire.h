@@ -40,8 +40,9 @@ struct retirement {
                             folder where it goes; NULL: none. Never deleted. */
 };
 
-/* `moved_to` (may be NULL) gets the new path when it was moved, new string (free). `error` gets an
- * errno for FAILED and BESIDE_FAILED. */
+/* `moved_to` (may be NULL where move_to is) gets the new path when it was moved, new string (free);
+ * NULL: it was not, or memory is too short to tell. `error` gets an errno for FAILED and
+ * BESIDE_FAILED. */
 enum retire_result retire_file(const struct retirement *retirement, char **moved_to, int *error);
 
 #endif
