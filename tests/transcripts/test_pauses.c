@@ -574,6 +574,27 @@ static void a_pause_longer_than_retry_for_fails_nothing(void **state)
     play_end(&play);
 }
 
+/* Prolonged it is one pause: neither half would do it alone. */
+static void a_pause_that_is_prolonged_fails_nothing(void **state)
+{
+    struct play play;
+    (void)state;
+    play_begin(&play, 1);
+    int64_t id = call_comes(&play, KEY_DERIVED);
+    play_start(&play);
+    time_passes(&play, 5 * DAY);
+    ends(&play, id, answer(500, "trouble"));
+    play_pause(&play, "paused by ann");
+    time_passes(&play, 3 * DAY);
+    play_pause(&play, "paused by bob");
+    assert_string_equal(plan_paused_because(play.plan), "paused by bob");
+    time_passes(&play, 3 * DAY);
+    play_pause(&play, "");
+    ends(&play, id, cut_off());
+    expect_state(&play, id, STATE_UNCERTAIN);
+    play_end(&play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -605,6 +626,7 @@ int main(void)
         cmocka_unit_test(nothing_starts_during_a_pause_and_what_is_in_flight_ends),
         cmocka_unit_test(the_token_is_looked_after_during_a_pause),
         cmocka_unit_test(a_pause_longer_than_retry_for_fails_nothing),
+        cmocka_unit_test(a_pause_that_is_prolonged_fails_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

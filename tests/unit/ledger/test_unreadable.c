@@ -75,6 +75,16 @@ static void nothing_is_next_in_the_queue(void **state)
     expect_failed_commit(room);
 }
 
+static void of_a_pause_nothing_is_known(void **state)
+{
+    struct room *room = *state;
+    struct ledger_pause pause = {.until_ms = NOW};
+    break_reads(room);
+    assert_false(ledger_get_pause(room->ledger, &pause));
+    assert_int_equal(pause.until_ms, 0);
+    expect_failed_commit(room);
+}
+
 static void it_is_not_called_sound_nor_thinned_nor_scrubbed(void **state)
 {
     struct room *room = *state;
@@ -123,6 +133,7 @@ int main(void)
         in_a_room(it_is_not_called_sound_nor_thinned_nor_scrubbed),
         in_a_room(a_second_error_does_not_hide_the_first),
         in_a_room(what_cannot_be_found_is_no_job),
+        in_a_room(of_a_pause_nothing_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
