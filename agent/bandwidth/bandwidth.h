@@ -28,10 +28,46 @@ bool rate_parse(const char *text, struct rate *rate);
 void rate_words(const struct rate *rate, char text[RATE_TEXT]);
 bool rate_is_none(const struct rate *rate);
 
-struct bandwidth {
+/* Days of the week and times of the day at which another rate is in force. Times are those of the
+ * local clock: a window is in force while that clock reads `from` or later, and not yet `to`. */
+struct bandwidth_window {
+    char *name;
+    unsigned days; /* on which it begins; bit 0: Sunday, as tm_wday */
+    int from, to;  /* minutes of the day; `to` at or before `from` is of the next day */
     struct rate rate;
+};
+
+struct bandwidth {
+    struct rate rate; /* outside every window */
+    struct bandwidth_window *windows;
+    size_t window_count;
     int dscp; /* the class of service that packets are marked with */
 };
+
+/* "mon-fri", "sat,sun", "fri-mon, wed": case ignored. */
+bool days_parse(const char *text, unsigned *days);
+/* "8:30", "18:30", "24:00" as minutes. */
+bool clock_parse(const char *text, int *minutes);
+
+struct bandwidth_now {
+    struct rate rate;
+    const struct bandwidth_window *window; /* NULL: none is in force */
+    int64_t until_ms; /* wall clock: then another window, or none, is in force; 0: never */
+};
+
+/* Of several windows at once the one with the lowest rate, the first of equals. `now_ms` is the
+ * wall clock. */
+struct bandwidth_now bandwidth_in_force(const struct bandwidth *bandwidth, int64_t now_ms);
+
+/* "512 kbit/s, window office, until 2026-11-23 18:30" (local time); new string. */
+char *bandwidth_words(const struct bandwidth_now *now);
+/* Why nothing leaves, "" if something may; new string. */
+char *bandwidth_held_words(const struct bandwidth_now *now);
+
+struct cJSON;
+/* The same as the object `bandwidth` of `root`: rate, bytes_per_s, window, until (null where there
+ * is none), in_words. */
+void bandwidth_add_json(struct cJSON *root, const struct bandwidth_now *now);
 
 /* Classes of service by their names (RFC 4594, RFC 8622), case ignored. */
 enum dscp_answer {

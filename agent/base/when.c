@@ -38,6 +38,14 @@ void when_rfc3339(int64_t ms, char text[WHEN_TEXT])
     strftime(text, WHEN_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
+void when_local(int64_t ms, char text[WHEN_TEXT])
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm = {0};
+    localtime_r(&seconds, &tm);
+    strftime(text, WHEN_TEXT, "%Y-%m-%d %H:%M", &tm);
+}
+
 void when_compact(int64_t ms, char text[WHEN_TEXT])
 {
     struct tm tm = utc(ms);

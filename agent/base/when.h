@@ -13,6 +13,8 @@ int64_t when_steady_ms(void); /* CLOCK_BOOTTIME: never jumps */
 
 /* RFC 3339 UTC, "2026-11-23T14:05:01Z". */
 void when_rfc3339(int64_t ms, char text[WHEN_TEXT]);
+/* "2026-11-23 14:05", local time, for people. */
+void when_local(int64_t ms, char text[WHEN_TEXT]);
 /* "20261123T140501Z", the template field {mtime}. */
 void when_compact(int64_t ms, char text[WHEN_TEXT]);
 /* "1h", "90s", "250ms": the largest unit that divides it. */

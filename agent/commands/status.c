@@ -25,10 +25,25 @@ struct facts {
     const struct config *config;
     cJSON *running; /* NULL: the service does not run */
     struct ledger_counts counts;
-    char *pause; /* that a person asked for; NULL: none */
+    char *pause;      /* that a person asked for; NULL: none */
+    cJSON *bandwidth; /* what is in force, as bandwidth_add_json has it */
     char *last_error;
     int64_t last_error_ms;
 };
+
+/* The running service's own view; else what the timetable says. */
+static cJSON *read_bandwidth(const struct facts *facts)
+{
+    const cJSON *in_force = cJSON_GetObjectItemCaseSensitive(facts->running, "bandwidth");
+    if (in_force != NULL)
+        return cJSON_Duplicate(in_force, 1);
+    cJSON *root = cJSON_CreateObject();
+    struct bandwidth_now now = bandwidth_in_force(&facts->config->bandwidth, when_now_ms());
+    bandwidth_add_json(root, &now);
+    cJSON *bandwidth = cJSON_DetachItemFromObjectCaseSensitive(root, "bandwidth");
+    cJSON_Delete(root);
+    return bandwidth;
+}
 
 static void read_facts(const struct config *config, struct ledger *ledger, struct facts *facts)
 {
@@ -40,6 +55,7 @@ static void read_facts(const struct config *config, struct ledger *ledger, struc
         facts->last_error = ledger_last_error(ledger, &facts->last_error_ms);
         facts->pause = pause_words(ledger, when_now_ms());
     }
+    facts->bandwidth = read_bandwidth(facts);
     if (facts->running == NULL)
         return;
     facts->counts.state[STATE_SETTLING] = (int64_t)json_number(facts->running, "settling");
@@ -53,6 +69,7 @@ static void clear_facts(struct facts *facts)
 {
     cJSON_Delete(facts->running);
     free(facts->pause);
+    cJSON_Delete(facts->bandwidth);
     free(facts->last_error);
 }
 
@@ -132,6 +149,7 @@ static void print_json(const struct facts *facts)
     add_time(root, "oldest_waiting_at", facts->counts.oldest_waiting_ms);
     cJSON_AddStringToObject(root, "paused_because", paused_because(facts));
     cJSON_AddStringToObject(root, "slowed_because", json_text(facts->running, "slowed_because"));
+    cJSON_AddItemToObject(root, "bandwidth", cJSON_Duplicate(facts->bandwidth, 1));
     cJSON_AddStringToObject(root, "last_error", facts->last_error != NULL ? facts->last_error : "");
     char *text = cJSON_Print(root);
     puts(text);
@@ -208,6 +226,7 @@ static void print_text(const struct facts *facts)
     command_size_text((unsigned long long)facts->counts.bytes_uploaded, size);
     printf("  sent       %s in all\n", size);
     print_throughput(facts->running);
+    printf("  bandwidth  %s\n", json_text(facts->bandwidth, "in_words"));
     print_in_flight(facts->running);
     if (facts->counts.oldest_waiting_ms != 0) {
         when_about(when_now_ms() - facts->counts.oldest_waiting_ms, age);
@@ -251,6 +270,16 @@ static void complain_of_watches(struct monitor *monitor, const cJSON *running)
     }
 }
 
+/* How bad it is that recordings wait: what the timetable wants is no trouble, what a person wants
+ * may have been forgotten. */
+static int lateness(const struct facts *facts, const char *paused)
+{
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(facts->running, "paused_by_timetable")))
+        return MONITOR_OK;
+    bool wanted = facts->pause != NULL && strcmp(paused, facts->pause) == 0;
+    return wanted ? MONITOR_WARNING : MONITOR_CRITICAL;
+}
+
 static int print_monitor(const struct facts *facts, int64_t waiting_ms, int64_t held_ms)
 {
     static const char *const words[] = {"OK", "WARNING", "CRITICAL"};
@@ -259,12 +288,11 @@ static int print_monitor(const struct facts *facts, int64_t waiting_ms, int64_t 
     const struct ledger_counts *counts = &facts->counts;
     int64_t now_ms = when_now_ms();
     const char *paused = paused_because(facts);
-    bool wanted = facts->pause != NULL && strcmp(paused, facts->pause) == 0;
-    int late = wanted ? MONITOR_WARNING : MONITOR_CRITICAL;
+    int late = lateness(facts, paused);
     if (facts->running == NULL)
         complain(&monitor, MONITOR_CRITICAL, "the service does not run");
     if (paused[0] != '\0')
-        complain(&monitor, late, "%s%.200s", wanted ? "" : "paused: ", paused);
+        complain(&monitor, late, "%s%.200s", late == MONITOR_CRITICAL ? "paused: " : "", paused);
     complain_of_watches(&monitor, facts->running);
     if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(facts->running, "stopped_by_load")))
         complain(&monitor, MONITOR_WARNING, "%s", json_text(facts->running, "slowed_because"));

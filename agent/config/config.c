@@ -48,6 +48,9 @@ void config_free(struct config *config)
     }
     for (size_t i = 0; i < config->watch_count; i++)
         clear_watch(&config->watches[i]);
+    for (size_t i = 0; i < config->bandwidth.window_count; i++)
+        free(config->bandwidth.windows[i].name);
+    free(config->bandwidth.windows);
     free(config->tables);
     free(config->watches);
     free_list(&config->chorus.id_fields);
@@ -103,6 +106,7 @@ static void read_tree(struct config *config, struct config_problems *problems,
     int watches_line = 0;
     bool is_tree = root->kind == NODE_MAP || (root->kind == NODE_TEXT && root->bare);
     fill_sections(&draft, root);
+    read_windows(&draft, node_get(node_get(root, "bandwidth", NULL), "windows", NULL));
     read_tables(&draft, node_get(root, "tables", NULL));
     const struct node *watches = node_get(root, "watches", &watches_line);
     if (is_tree)

@@ -48,10 +48,20 @@ void fill_section(struct config_problems *problems, enum schema_section section,
 /* The line of that key where it is set, else 0. */
 int filled_line(const struct filled *filled, enum schema_section section, const char *name);
 
-/* watches.c: tables first, as rules name them. */
+/* watches.c */
+
+/* How many pairs stand below `node`, whose keys are names of the administrator's choice; none, and
+ * told, where the node is something else. */
+size_t named_pairs(struct config_problems *problems, const struct node *node, const char *what);
+void check_pair_name(struct config_problems *problems, const struct node_pair *pair);
+
+/* Tables first, as rules name them. */
 void read_tables(struct config_draft *draft, const struct node *node);
 void read_watches(struct config_draft *draft, const struct node *node, int line);
 void watch_draft_clear(struct watch_draft *watch);
+
+/* windows.c */
+void read_windows(struct config_draft *draft, const struct node *node);
 
 /* check.c: what no key alone can say, and what needs a look at the disk. */
 void check_all(struct config_draft *draft);

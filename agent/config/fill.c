@@ -110,6 +110,10 @@ static char *put(const struct schema_key *key, const char *text, void *base)
         return value_rate(text, slot);
     case IS_DSCP:
         return value_dscp(text, slot);
+    case IS_DAYS:
+        return value_days(text, slot);
+    case IS_CLOCK:
+        return value_clock(text, (int)key->max, slot);
     case IS_SECTION:
     case IS_LIST:
     case IS_RULES:
@@ -179,6 +183,25 @@ static void fill_text(struct config_problems *problems, const struct schema_key 
     if (why != NULL)
         problems_error(problems, node->line, "%s: %s", name, why);
     free(why);
+}
+
+/* A list of days is what its items are with commas between. */
+static void fill_days(struct config_problems *problems, const struct schema_key *key,
+                      const struct node *node, void *base)
+{
+    char *days = mem_string("");
+    for (size_t i = 0; i < node->count; i++) {
+        if (!expect_text(problems, schema_name(key), node->items[i])) {
+            free(days);
+            return;
+        }
+        mem_replace(&days, mem_printf("%s%s%s", days, i > 0 ? "," : "", node->items[i]->text));
+    }
+    char *why = put(key, days, base);
+    if (why != NULL)
+        problems_error(problems, node->line, "%s: %s", schema_name(key), why);
+    free(why);
+    free(days);
 }
 
 static void list_clear(struct string_list *list)
@@ -273,6 +296,8 @@ static void fill_pair(struct config_problems *problems, enum schema_section sect
     filled->lines[schema_index(key)] = pair->value->line;
     if (key->type == IS_LIST)
         fill_list(problems, key, pair->value, (struct string_list *)((char *)base + key->offset));
+    else if (key->type == IS_DAYS && pair->value->kind == NODE_LIST)
+        fill_days(problems, key, pair->value, base);
     else if (key->type != IS_SECTION && key->type != IS_RULES && key->type != IS_FIELDS)
         fill_text(problems, key, pair->value, base);
 }

@@ -12,6 +12,7 @@
 #define DELETE(member) .section = IN_DELETE, .offset = offsetof(struct config, delete_.member)
 #define BANDWIDTH(member)                                                                          \
     .section = IN_BANDWIDTH, .offset = offsetof(struct config, bandwidth.member)
+#define WINDOW(member) .section = IN_WINDOW, .offset = offsetof(struct bandwidth_window, member)
 #define WATCH(member) .section = IN_WATCH, .offset = offsetof(struct watch_draft, watch.member)
 #define SHARED(member) .section = IN_WATCH, .offset = offsetof(struct watch_draft, member)
 #define RULE(member) .section = IN_RULE, .offset = offsetof(struct rule_draft, member)
@@ -90,6 +91,18 @@ static const struct schema_key keys[] = {
      .help = "most that all uploads together send, counted on the wire, with headers and TLS"},
     {"bandwidth.dscp", BANDWIDTH(dscp), .type = IS_DSCP, .default_text = "cs1",
      .help = "class that packets are marked with, so that routers let calls go first"},
+
+    {"bandwidth.windows", .section = IN_BANDWIDTH, .type = IS_SECTION},
+    {"bandwidth.windows.NAME.days", WINDOW(days), .type = IS_DAYS, .default_text = "mon-sun",
+     .help = "days on which it begins"},
+    {"bandwidth.windows.NAME.from", WINDOW(from), .type = IS_CLOCK, .default_text = "00:00",
+     .allowed = "local time, 00:00 to 23:59", .max = 1439, .help = "when it begins"},
+    {"bandwidth.windows.NAME.to", WINDOW(to), .type = IS_CLOCK, .default_text = "24:00",
+     .allowed = "local time, 00:00 to 24:00", .max = 1440,
+     .help = "when it ends; at or before `from`: on the next day"},
+    {"bandwidth.windows.NAME.rate", WINDOW(rate), .type = IS_RATE,
+     .help =
+         "in force instead of bandwidth.rate; of several windows the lowest; 0: nothing leaves"},
 
     SECTION("tables"),
     {"tables.NAME", .section = IN_TABLES, .type = IS_PATH,
@@ -203,9 +216,9 @@ const char *schema_name(const struct schema_key *key)
 
 const char *schema_place(enum schema_section section)
 {
-    static const char *const places[] = {
-        "the top level", "chorus", "upload",       "delete",
-        "bandwidth",     "tables", "watches.NAME", "watches.NAME.rules"};
+    static const char *const places[] = {"the top level", "chorus",       "upload",
+                                         "delete",        "bandwidth",    "bandwidth.windows.NAME",
+                                         "tables",        "watches.NAME", "watches.NAME.rules"};
     return places[section];
 }
 
@@ -227,6 +240,7 @@ const char *schema_type_name(const struct schema_key *key)
         [IS_SINCE] = "start, all, or a date",
         [IS_LIST] = "list of texts",
         [IS_RATE] = "number with its unit (" RATE_UNITS "), 0, unlimited",
+        [IS_DAYS] = "days: mon tue wed thu fri sat sun, mon-fri, \"sat,sun\"",
         [IS_RULES] = "list of rules",
         [IS_FIELDS] = "FIELD: path.in.the.sidecar",
     };

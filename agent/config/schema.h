@@ -15,6 +15,7 @@ enum schema_section {
     IN_UPLOAD,
     IN_DELETE,
     IN_BANDWIDTH,
+    IN_WINDOW,
     IN_TABLES, /* its keys are names of the administrator's choice */
     IN_WATCH,
     IN_RULE
@@ -38,9 +39,11 @@ enum schema_type {
     IS_CHOICE, /* enum, in the order of `allowed` */
     IS_SWITCH, /* bool: the second of two choices */
     IS_SINCE,
-    IS_LIST, /* struct string_list; a default is separated by ", " */
-    IS_RATE, /* struct rate */
-    IS_DSCP, /* int */
+    IS_LIST,  /* struct string_list; a default is separated by ", " */
+    IS_RATE,  /* struct rate */
+    IS_DSCP,  /* int */
+    IS_DAYS,  /* unsigned */
+    IS_CLOCK, /* int, minutes */
     IS_RULES,
     IS_FIELDS /* names of fields and paths in a sidecar */
 };

@@ -251,6 +251,23 @@ char *value_rate(const char *text, struct rate *rate)
                     "unlimited");
 }
 
+char *value_days(const char *text, unsigned *days)
+{
+    if (days_parse(text, days))
+        return NULL;
+    return complain(text, "no days", "mon tue wed thu fri sat sun, mon-fri, \"sat,sun\"");
+}
+
+char *value_clock(const char *text, int most, int *minutes)
+{
+    int read;
+    if (!clock_parse(text, &read) || read > most)
+        return complain(text, "no time of the day",
+                        most < 1440 ? "00:00 to 23:59" : "00:00 to 24:00");
+    *minutes = read;
+    return NULL;
+}
+
 char *value_dscp(const char *text, int *dscp)
 {
     enum dscp_answer answer = dscp_parse(text, dscp);

@@ -28,6 +28,10 @@ char *value_path(const char *text, char **path);
 char *value_url(const char *text, char **url);
 /* "8 Mbit/s", "0", "unlimited". */
 char *value_rate(const char *text, struct rate *rate);
+/* "mon-fri"; "sat,sun". */
+char *value_days(const char *text, unsigned *days);
+/* "18:30", at most so many minutes. */
+char *value_clock(const char *text, int most, int *minutes);
 /* A class of service by its name, none that calls have. */
 char *value_dscp(const char *text, int *dscp);
 /* Of a watch or a table. */

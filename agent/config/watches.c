@@ -11,7 +11,7 @@
 #include "agent/rules/filters.h"
 
 /* The pairs of a map; none, and told, where the node is something else. */
-static size_t pairs_of(struct config_problems *problems, const struct node *node, const char *what)
+size_t named_pairs(struct config_problems *problems, const struct node *node, const char *what)
 {
     if (node == NULL || node->kind == NODE_BROKEN || (node->kind == NODE_TEXT && node->bare))
         return 0;
@@ -22,7 +22,7 @@ static size_t pairs_of(struct config_problems *problems, const struct node *node
     return 0;
 }
 
-static void check_name(struct config_problems *problems, const struct node_pair *pair)
+void check_pair_name(struct config_problems *problems, const struct node_pair *pair)
 {
     char *why = value_name(pair->key);
     if (why != NULL)
@@ -37,7 +37,7 @@ static void read_table(struct config_draft *draft, const struct node_pair *pair)
     struct table_config *table = &draft->config->tables[draft->config->table_count];
     draft->table_lines[draft->config->table_count++] = pair->value->line;
     table->name = mem_string(pair->key);
-    check_name(draft->problems, pair);
+    check_pair_name(draft->problems, pair);
     if (filter_exists(pair->key))
         problems_error(draft->problems, pair->line,
                        "\"%s\" is a filter already; allowed: another name for the table",
@@ -58,7 +58,7 @@ static void read_table(struct config_draft *draft, const struct node_pair *pair)
 
 void read_tables(struct config_draft *draft, const struct node *node)
 {
-    size_t count = pairs_of(draft->problems, node, "tables");
+    size_t count = named_pairs(draft->problems, node, "tables");
     draft->config->tables = mem_array(count, sizeof draft->config->tables[0]);
     draft->table_lines = mem_array(count, sizeof draft->table_lines[0]);
     for (size_t i = 0; i < count; i++)
@@ -284,7 +284,7 @@ static void read_watch(struct config_draft *draft, struct watch_draft *watch,
 {
     watch->watch.name = bytes_escape(pair->key);
     watch->watch.line = pair->line;
-    check_name(draft->problems, pair);
+    check_pair_name(draft->problems, pair);
     fill_defaults(IN_WATCH, watch);
     fill_section(draft->problems, IN_WATCH, pair->value, pair->line, watch, &watch->filled);
     watch->watch.include_is_default = filled_line(&watch->filled, IN_WATCH, "include") == 0;
@@ -305,7 +305,7 @@ static void read_watch(struct config_draft *draft, struct watch_draft *watch,
 void read_watches(struct config_draft *draft, const struct node *node, int line)
 {
     size_t before = draft->problems->errors;
-    size_t count = pairs_of(draft->problems, node, "watches");
+    size_t count = named_pairs(draft->problems, node, "watches");
     if (count == 0 && draft->problems->errors == before)
         problems_error(draft->problems, line > 0 ? line : 1,
                        "no watches; allowed: one or more below \"watches:\"");

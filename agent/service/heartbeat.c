@@ -56,12 +56,18 @@ static void add_sent(void *ctx, const char *path, uint64_t sent, uint64_t size)
     *(uint64_t *)ctx += sent;
 }
 
+/* Transfers that the timetable holds stand still as they should. */
+static bool transfers_are_due(const struct service *service)
+{
+    return service->transfer_count > 0 && uplink_held_because(service->uplink)[0] == '\0';
+}
+
 /* A ledger in trouble is told, and tried again by its own timer. */
 static bool is_due(struct service *service, struct ledger *ledger)
 {
     if (service->stopping || ledger == NULL || journal_in_trouble(service->journal))
         return false;
-    if (service->transfer_count > 0 || service->lookups != NULL ||
+    if (transfers_are_due(service) || service->lookups != NULL ||
         !journal_is_idle(service->journal))
         return true;
     struct ledger_counts counts;

@@ -33,6 +33,7 @@ struct deletions;
 struct removals;
 struct forgetting;
 struct heartbeat;
+struct uplink;
 struct history;
 struct pausing;
 struct turns;
@@ -108,6 +109,7 @@ struct service {
     struct removals *removals;
     struct forgetting *forgetting;
     struct pausing *pausing;
+    struct uplink *uplink;
     bool filing;                 /* tombstones are on their way into the file */
     struct heartbeat *heartbeat; /* NULL: `once` */
     struct quiet *quiet;         /* likewise */
@@ -278,6 +280,8 @@ void yielding_configure(struct service *service);
 struct pausing *pausing_new(struct service *service);
 /* What the ledger says of it is in force. */
 void pausing_look(struct pausing *pausing);
+/* A person's pause comes before the timetable's, which may have changed. */
+void pausing_tell_plan(struct pausing *pausing);
 void pausing_close(struct pausing *pausing);
 
 /* --- requests.c: what `once`, `retry`, `pause` and `resume` hand over --- */
@@ -368,8 +372,13 @@ void blocks_file(struct service *service);
 
 /* --- uplink.c: how much of the uplink uploads may take --- */
 
-/* As the present configuration wants it, for transfers in flight, too. */
-void uplink_configure(struct service *service);
+struct uplink *uplink_new(struct service *service);
+/* As the present configuration wants it at this time, for transfers in flight, too. */
+void uplink_configure(struct uplink *uplink);
+struct bandwidth_now uplink_in_force(const struct uplink *uplink);
+/* Why nothing leaves, in words; "": something may. */
+const char *uplink_held_because(const struct uplink *uplink);
+void uplink_close(struct uplink *uplink);
 
 /* --- plan_options.c --- */
 

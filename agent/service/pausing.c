@@ -52,9 +52,17 @@ void pausing_look(struct pausing *pausing)
     if (same)
         return;
     tell(pausing);
-    struct plan_event event = {.kind = PLAN_PAUSE, .said = words != NULL ? words : ""};
-    service_plan(service, &event);
+    pausing_tell_plan(pausing);
     service_moved(service);
+}
+
+void pausing_tell_plan(struct pausing *pausing)
+{
+    struct service *service = pausing->service;
+    struct plan_event event = {.kind = PLAN_PAUSE, .said = pausing->words};
+    if (event.said == NULL)
+        event.said = uplink_held_because(service->uplink);
+    service_plan(service, &event);
 }
 
 /* Over: the ledger forgets it, if no other one has taken its place meanwhile. */

@@ -249,7 +249,7 @@ static void take_configuration(struct service *service, struct config *config)
     struct uploader_options options = uploader_options_of(service, &user_agent);
     uploader_configure(service->uploader, &options);
     free(user_agent);
-    uplink_configure(service);
+    uplink_configure(service->uplink);
     struct plan_options plan = service_plan_options(config);
     struct plan_event event = {.kind = PLAN_CONFIGURED, .options = &plan};
     service_plan(service, &event);
@@ -324,6 +324,7 @@ static void end_last_parts(struct service *service)
     deletions_close(service->deletions);
     removals_close(service->removals);
     forgetting_close(service->forgetting);
+    uplink_close(service->uplink);
     heartbeat_close(service->heartbeat);
     quiet_close(service->quiet);
     history_close(service->history);
@@ -469,10 +470,11 @@ static void start_parts(struct service *service)
     service->deletions = deletions_new(service);
     service->forgetting = forgetting_new(service);
     service_redigest(service);
-    uplink_configure(service);
     service_read_token(service);
     service->pausing = pausing_new(service);
+    service->uplink = uplink_new(service);
     pausing_look(service->pausing);
+    uplink_configure(service->uplink);
     service_start_plan(service);
 }
 

@@ -101,6 +101,15 @@ static void add_folders(const struct service *service, cJSON *root)
     cJSON_AddNumberToObject(root, "hashing", (double)hashing);
 }
 
+static void add_bandwidth(const struct service *service, cJSON *root, const char *paused)
+{
+    struct bandwidth_now now = uplink_in_force(service->uplink);
+    bool by_timetable = now.until_ms != 0 && now.window != NULL && paused[0] != '\0' &&
+                        strcmp(paused, uplink_held_because(service->uplink)) == 0;
+    bandwidth_add_json(root, &now);
+    cJSON_AddBoolToObject(root, "paused_by_timetable", by_timetable);
+}
+
 static char *status_text(struct service *service, bool running)
 {
     cJSON *root = cJSON_CreateObject();
@@ -118,6 +127,7 @@ static char *status_text(struct service *service, bool running)
     cJSON_AddStringToObject(root, "paused_because", paused);
     cJSON_AddStringToObject(root, "slowed_because", turns_words(service->turns));
     cJSON_AddBoolToObject(root, "stopped_by_load", turns_verdict(service->turns) == PRESSURE_STOP);
+    add_bandwidth(service, root, paused);
     if (service->last_error != NULL) {
         cJSON_AddStringToObject(root, "last_error", service->last_error);
         json_add_time(root, "last_error_at", service->last_error_ms);

@@ -1,7 +1,24 @@
+/*
+ * What the timetable says now, carried out: the uploader's rate, and a pause where nothing may
+ * leave. Looked at again when something else comes into force, and once a minute while there are
+ * windows, for the wall clock may be set and the time zone changed.
+ */
+#include <stdlib.h>
 #include <string.h>
 
-#include "agent/base/log.h"
+#include "agent/base/mem.h"
+#include "agent/base/when.h"
 #include "agent/service/internal.h"
+
+enum { LONGEST_SLEEP_MS = 60000 };
+
+struct uplink {
+    struct service *service;
+    uv_timer_t timer;
+    struct bandwidth_now now; /* its window is the present configuration's */
+    char *words;              /* what is in force */
+    char *held_because;       /* "": something may leave */
+};
 
 static void on_trouble(void *ctx, const char *what, int error)
 {
@@ -10,12 +27,95 @@ static void on_trouble(void *ctx, const char *what, int error)
               "nothing: uploads go on, less smoothly or unmarked", NULL);
 }
 
-void uplink_configure(struct service *service)
+static uint64_t bytes_of(const struct rate *rate)
 {
+    return rate->kind == RATE_UNLIMITED ? UPLOADER_UNLIMITED : rate->bytes_per_s;
+}
+
+static void tell_plan(struct uplink *uplink)
+{
+    char *held_because = bandwidth_held_words(&uplink->now);
+    bool same = strcmp(held_because, uplink->held_because) == 0;
+    mem_replace(&uplink->held_because, held_because);
+    if (same)
+        return;
+    pausing_tell_plan(uplink->service->pausing);
+}
+
+/* What is in force by default is no news at the start. */
+static void tell_log(struct uplink *uplink)
+{
+    char *words = bandwidth_words(&uplink->now);
+    bool same = strcmp(words, uplink->words) == 0;
+    mem_replace(&uplink->words, words);
+    if (same)
+        return;
+    log_event(LOG_INFO, "bandwidth", "in-force", words, "reason",
+              uplink->held_because[0] != '\0' ? uplink->held_because : NULL, NULL);
+    service_moved(uplink->service);
+}
+
+static void look(struct uplink *uplink);
+
+static void on_timer(uv_timer_t *timer)
+{
+    look(timer->data);
+}
+
+static void look(struct uplink *uplink)
+{
+    struct service *service = uplink->service;
     const struct bandwidth *bandwidth = &service->config->bandwidth;
-    bool unlimited = bandwidth->rate.kind == RATE_UNLIMITED;
+    int64_t now_ms = when_now_ms();
+    uplink->now = bandwidth_in_force(bandwidth, now_ms);
+    uploader_set_rate(service->uploader, bytes_of(&uplink->now.rate));
+    tell_plan(uplink);
+    tell_log(uplink);
+    if (bandwidth->window_count == 0)
+        return;
+    int64_t wait_ms = uplink->now.until_ms != 0 ? uplink->now.until_ms - now_ms : LONGEST_SLEEP_MS;
+    uv_timer_start(&uplink->timer, on_timer,
+                   (uint64_t)(wait_ms < LONGEST_SLEEP_MS ? wait_ms : LONGEST_SLEEP_MS), 0);
+}
+
+void uplink_configure(struct uplink *uplink)
+{
+    uv_timer_stop(&uplink->timer);
+    uploader_set_dscp(uplink->service->uploader, uplink->service->config->bandwidth.dscp);
+    look(uplink);
+}
+
+struct bandwidth_now uplink_in_force(const struct uplink *uplink)
+{
+    return uplink->now;
+}
+
+const char *uplink_held_because(const struct uplink *uplink)
+{
+    return uplink->held_because;
+}
+
+struct uplink *uplink_new(struct service *service)
+{
+    struct uplink *uplink = mem_zalloc(sizeof *uplink);
+    uplink->service = service;
+    uplink->words = mem_string("unlimited");
+    uplink->held_because = mem_string("");
+    uv_timer_init(&service->loop, &uplink->timer);
+    uplink->timer.data = uplink;
     uploader_on_trouble(service->uploader, on_trouble, service);
-    uploader_set_dscp(service->uploader, bandwidth->dscp);
-    uploader_set_rate(service->uploader,
-                      unlimited ? UPLOADER_UNLIMITED : bandwidth->rate.bytes_per_s);
+    return uplink;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct uplink *uplink = handle->data;
+    free(uplink->words);
+    free(uplink->held_because);
+    free(uplink);
+}
+
+void uplink_close(struct uplink *uplink)
+{
+    uv_close((uv_handle_t *)&uplink->timer, on_closed);
 }

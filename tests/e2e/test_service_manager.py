@@ -93,6 +93,20 @@ def test_a_pause_feeds_the_watchdog(agent, manager, recordings):
     agent.stop()
 
 
+def test_what_the_timetable_holds_feeds_the_watchdog(agent, manager, recordings):
+    """A transfer that stands still because it should."""
+    agent.configure(upload={"stall_timeout": "100ms"}, bandwidth={"rate": "16 kbit/s"})
+    put_one(agent, recordings)
+    agent.start(env=manager.env(watchdog_ms=1000))
+    wait_until(lambda: sum(file["sent"] for file in agent.status()["in_flight"]) > 0, "it is sent")
+    agent.configure(bandwidth={"rate": "0"})
+    agent.reload()
+    time.sleep(8)  # longer than its patience of 6.2 s
+    assert agent.counts() == {"uploading": 1}
+    assert time.monotonic() - manager.times("WATCHDOG")[-1] < 3
+    agent.stop()
+
+
 def test_a_hung_loop_feeds_it_no_more(agent, manager):
     """SIGSTOP stands for a loop that hangs."""
     agent.start(env=manager.env(watchdog_ms=400))

@@ -265,6 +265,21 @@ static void bandwidth_is_stated_with_units_and_in_no_class_of_calls(void **state
         {OWNER "bandwidth:\n  rates: 8 Mbit/s\n", 6, "did you mean \"rate\""},
         {OWNER "bandwidth: 8 Mbit/s\n", 5, "expected keys of bandwidth"},
         {OWNER "rate: 8 Mbit/s\n", 5, "it belongs to bandwidth"},
+        {OWNER "bandwidth:\n  windows:\n    a: { days: mon-fri }\n", 7, "window a has no rate"},
+        {OWNER "bandwidth:\n  windows:\n    a:\n", 7, "window a has no rate"},
+        {OWNER "bandwidth:\n  windows:\n    a b: { rate: 0 }\n", 7, "letters, digits"},
+        {OWNER "bandwidth:\n  windows:\n    a: { rate: 0, days: monday }\n", 7,
+         "\"monday\" is no days; allowed: mon tue"},
+        {OWNER "bandwidth:\n  windows:\n    a: { rate: 0, days: [] }\n", 7, "no days"},
+        {OWNER "bandwidth:\n  windows:\n    a: { rate: 0, days: [[sat]] }\n", 7, "expected text"},
+        {OWNER "bandwidth:\n  windows:\n    a: { rate: 0, from: \"24:00\" }\n", 7,
+         "00:00 to 23:59"},
+        {OWNER "bandwidth:\n  windows:\n    a: { rate: 0, to: \"24:01\" }\n", 7, "00:00 to 24:00"},
+        {OWNER "bandwidth:\n  windows:\n    a: { rate: 5 }\n", 7, "is no rate"},
+        {OWNER "bandwidth:\n  windows:\n    a: { rate: 0, until: \"1:00\" }\n", 7,
+         "unknown key \"until\" in bandwidth.windows.NAME"},
+        {OWNER "bandwidth:\n  windows:\n    a: { rate: 0 }\n    a: { rate: 0 }\n", 8, "repeated"},
+        {OWNER "bandwidth:\n  windows: [a]\n", 6, "expected windows"},
     };
     EXPECT_EACH(*state, errors);
 }
@@ -279,6 +294,32 @@ static void bandwidth_is_unlimited_and_cs1_by_default(void **state)
     assert_int_equal(fixture->config->bandwidth.rate.kind, RATE_FIXED);
     assert_int_equal(fixture->config->bandwidth.rate.bytes_per_s, 1000000);
     assert_int_equal(fixture->config->bandwidth.dscp, 1);
+}
+
+static void a_window_has_days_and_times(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_load_watch(
+        fixture,
+        OWNER "bandwidth:\n  windows:\n"
+              "    office: { days: mon-fri, from: \"08:00\", to: 18:30, rate: 512 kbit/s }\n"
+              "    weekend: { days: [sat, sun], rate: unlimited }\n"
+              "    night: { from: 22:00, to: 6:00, rate: 0 }\n");
+    fixture_expect_count(fixture, 0);
+    const struct bandwidth *bandwidth = &fixture->config->bandwidth;
+    assert_int_equal(bandwidth->window_count, 3);
+    const struct bandwidth_window *office = &bandwidth->windows[0];
+    assert_string_equal(office->name, "office");
+    assert_int_equal(office->days, 62);
+    assert_int_equal(office->from, 480);
+    assert_int_equal(office->to, 1110);
+    assert_int_equal(office->rate.bytes_per_s, 64000);
+    assert_int_equal(bandwidth->windows[1].days, 65);
+    assert_int_equal(bandwidth->windows[1].from, 0);
+    assert_int_equal(bandwidth->windows[1].to, 1440);
+    assert_int_equal(bandwidth->windows[1].rate.kind, RATE_UNLIMITED);
+    assert_int_equal(bandwidth->windows[2].days, 127);
+    assert_true(rate_is_none(&bandwidth->windows[2].rate));
 }
 
 static void a_problem_reads_as_file_line_text(void **state)
@@ -452,6 +493,7 @@ int main(void)
         TEST(all_errors_are_told_at_once),
         TEST(bandwidth_is_stated_with_units_and_in_no_class_of_calls),
         TEST(bandwidth_is_unlimited_and_cs1_by_default),
+        TEST(a_window_has_days_and_times),
         TEST(a_problem_reads_as_file_line_text),
         TEST(unreadable_files),
         TEST(hostile_files),

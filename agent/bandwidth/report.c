@@ -1,0 +1,55 @@
+#include <stdlib.h>
+
+#include <cjson/cJSON.h>
+
+#include "agent/bandwidth/bandwidth.h"
+#include "agent/base/mem.h"
+#include "agent/base/when.h"
+
+char *bandwidth_words(const struct bandwidth_now *now)
+{
+    char rate[RATE_TEXT], until[WHEN_TEXT];
+    rate_words(&now->rate, rate);
+    when_local(now->until_ms, until);
+    return mem_printf("%s%s%s%s%s", rate, now->window != NULL ? ", window " : "",
+                      now->window != NULL ? now->window->name : "",
+                      now->until_ms != 0 ? ", until " : "", now->until_ms != 0 ? until : "");
+}
+
+char *bandwidth_held_words(const struct bandwidth_now *now)
+{
+    char until[WHEN_TEXT];
+    if (!rate_is_none(&now->rate))
+        return mem_string("");
+    when_local(now->until_ms, until);
+    return mem_printf("nothing leaves%s%s (%s%s)", now->until_ms != 0 ? " until " : "",
+                      now->until_ms != 0 ? until : "",
+                      now->window != NULL ? "bandwidth window " : "bandwidth.rate is 0",
+                      now->window != NULL ? now->window->name : "");
+}
+
+static void add_text_or_null(cJSON *json, const char *key, const char *text)
+{
+    if (text != NULL)
+        cJSON_AddStringToObject(json, key, text);
+    else
+        cJSON_AddNullToObject(json, key);
+}
+
+void bandwidth_add_json(cJSON *root, const struct bandwidth_now *now)
+{
+    char rate[RATE_TEXT], until[WHEN_TEXT];
+    char *words = bandwidth_words(now);
+    cJSON *json = cJSON_AddObjectToObject(root, "bandwidth");
+    rate_words(&now->rate, rate);
+    when_rfc3339(now->until_ms, until);
+    cJSON_AddStringToObject(json, "rate", rate);
+    if (now->rate.kind == RATE_FIXED)
+        cJSON_AddNumberToObject(json, "bytes_per_s", (double)now->rate.bytes_per_s);
+    else
+        cJSON_AddNullToObject(json, "bytes_per_s");
+    add_text_or_null(json, "window", now->window != NULL ? now->window->name : NULL);
+    add_text_or_null(json, "until", now->until_ms != 0 ? until : NULL);
+    cJSON_AddStringToObject(json, "in_words", words);
+    free(words);
+}
