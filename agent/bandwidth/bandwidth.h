@@ -41,7 +41,8 @@ struct bandwidth {
     struct rate rate; /* outside every window */
     struct bandwidth_window *windows;
     size_t window_count;
-    int dscp; /* the class of service that packets are marked with */
+    struct rate busy_rate; /* the most while calls are many */
+    int dscp;              /* the class of service that packets are marked with */
 };
 
 /* "mon-fri", "sat,sun", "fri-mon, wed": case ignored. */
@@ -52,12 +53,17 @@ bool clock_parse(const char *text, int *minutes);
 struct bandwidth_now {
     struct rate rate;
     const struct bandwidth_window *window; /* NULL: none is in force */
+    const char *busy;                      /* why busy_rate holds instead; NULL: it does not */
     int64_t until_ms; /* wall clock: then another window, or none, is in force; 0: never */
 };
 
 /* Of several windows at once the one with the lowest rate, the first of equals. `now_ms` is the
  * wall clock. */
 struct bandwidth_now bandwidth_in_force(const struct bandwidth *bandwidth, int64_t now_ms);
+
+/* Calls are many, in these words: only busy_rate may be used, where that is lower. */
+void bandwidth_when_busy(const struct bandwidth *bandwidth, const char *words,
+                         struct bandwidth_now *now);
 
 /* "512 kbit/s, window office, until 2026-11-23 18:30" (local time); new string. */
 char *bandwidth_words(const struct bandwidth_now *now);
@@ -66,7 +72,7 @@ char *bandwidth_held_words(const struct bandwidth_now *now);
 
 struct cJSON;
 /* The same as the object `bandwidth` of `root`: rate, bytes_per_s, window, until (null where there
- * is none), in_words. */
+ * is none), busy (likewise), in_words. */
 void bandwidth_add_json(struct cJSON *root, const struct bandwidth_now *now);
 
 /* Classes of service by their names (RFC 4594, RFC 8622), case ignored. */

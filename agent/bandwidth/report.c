@@ -11,9 +11,10 @@ char *bandwidth_words(const struct bandwidth_now *now)
     char rate[RATE_TEXT], until[WHEN_TEXT];
     rate_words(&now->rate, rate);
     when_local(now->until_ms, until);
-    return mem_printf("%s%s%s%s%s", rate, now->window != NULL ? ", window " : "",
+    return mem_printf("%s%s%s%s%s%s%s", rate, now->window != NULL ? ", window " : "",
                       now->window != NULL ? now->window->name : "",
-                      now->until_ms != 0 ? ", until " : "", now->until_ms != 0 ? until : "");
+                      now->until_ms != 0 ? ", until " : "", now->until_ms != 0 ? until : "",
+                      now->busy != NULL ? "; " : "", now->busy != NULL ? now->busy : "");
 }
 
 char *bandwidth_held_words(const struct bandwidth_now *now)
@@ -21,6 +22,8 @@ char *bandwidth_held_words(const struct bandwidth_now *now)
     char until[WHEN_TEXT];
     if (!rate_is_none(&now->rate))
         return mem_string("");
+    if (now->busy != NULL)
+        return mem_printf("nothing leaves (bandwidth.busy_rate is 0): %s", now->busy);
     when_local(now->until_ms, until);
     return mem_printf("nothing leaves%s%s (%s%s)", now->until_ms != 0 ? " until " : "",
                       now->until_ms != 0 ? until : "",
@@ -50,6 +53,7 @@ void bandwidth_add_json(cJSON *root, const struct bandwidth_now *now)
         cJSON_AddNullToObject(json, "bytes_per_s");
     add_text_or_null(json, "window", now->window != NULL ? now->window->name : NULL);
     add_text_or_null(json, "until", now->until_ms != 0 ? until : NULL);
+    add_text_or_null(json, "busy", now->busy);
     cJSON_AddStringToObject(json, "in_words", words);
     free(words);
 }

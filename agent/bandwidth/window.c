@@ -108,6 +108,15 @@ struct bandwidth_now bandwidth_in_force(const struct bandwidth *bandwidth, int64
     return in_force;
 }
 
+void bandwidth_when_busy(const struct bandwidth *bandwidth, const char *words,
+                         struct bandwidth_now *now)
+{
+    if (!is_lower(&bandwidth->busy_rate, &now->rate))
+        return;
+    now->rate = bandwidth->busy_rate;
+    now->busy = words;
+}
+
 /* --- texts --- */
 
 static bool day_parse(const char **at, int *day)

@@ -277,7 +277,9 @@ static int lateness(const struct facts *facts, const char *paused)
     if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(facts->running, "paused_by_timetable")))
         return MONITOR_OK;
     bool wanted = facts->pause != NULL && strcmp(paused, facts->pause) == 0;
-    return wanted ? MONITOR_WARNING : MONITOR_CRITICAL;
+    bool by_calls =
+        cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(facts->running, "paused_by_calls"));
+    return wanted || by_calls ? MONITOR_WARNING : MONITOR_CRITICAL;
 }
 
 static int print_monitor(const struct facts *facts, int64_t waiting_ms, int64_t held_ms)

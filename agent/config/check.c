@@ -107,6 +107,43 @@ static void check_tables(const struct config_draft *draft)
     }
 }
 
+/* A program that somebody else may change would run as the service. */
+static void check_busy_program(const struct config_draft *draft, const char *path, int line)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        problems_about_file(draft->problems, line,
+                            "busy_command: %s: %s; allowed: a program that can be run", path,
+                            strerror(errno));
+    else if (!S_ISREG(st.st_mode) || (st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) == 0)
+        problems_about_file(draft->problems, line,
+                            "busy_command: %s cannot be run; allowed: a program (chmod 755)", path);
+    else if ((st.st_mode & S_IWOTH) != 0)
+        problems_about_file(draft->problems, line,
+                            "busy_command: everybody may write %s (mode %04o); allowed: 0755", path,
+                            (unsigned)st.st_mode & 07777u);
+}
+
+static void check_busy(const struct config_draft *draft)
+{
+    const struct string_list *command = &draft->config->busy.command;
+    int line = filled_line(&draft->bandwidth, IN_BANDWIDTH, "busy_command");
+    int rate_line = filled_line(&draft->bandwidth, IN_BANDWIDTH, "busy_rate");
+    if ((line > 0) != (rate_line > 0))
+        problems_error(draft->problems, line > 0 ? line : rate_line,
+                       "busy_%s stands alone; allowed: busy_command and busy_rate together",
+                       line > 0 ? "command" : "rate");
+    if (command->count == 0)
+        return;
+    if (command->items[0][0] != '/')
+        problems_error(draft->problems, line,
+                       "busy_command: \"%.200s\" is no absolute path; allowed: [\"/PROGRAM\", "
+                       "\"ARGUMENT\"]",
+                       command->items[0]);
+    else
+        check_busy_program(draft, command->items[0], line);
+}
+
 /* A missing token file is no error here: the token may come from elsewhere, or later. */
 static void check_token_file(const struct config_draft *draft)
 {
@@ -196,5 +233,6 @@ void check_all(struct config_draft *draft)
     check_own_folder(draft, "control_dir", draft->config->control_dir);
     check_tables(draft);
     check_token_file(draft);
+    check_busy(draft);
     warn_upload(draft);
 }

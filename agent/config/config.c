@@ -51,6 +51,7 @@ void config_free(struct config *config)
     for (size_t i = 0; i < config->bandwidth.window_count; i++)
         free(config->bandwidth.windows[i].name);
     free(config->bandwidth.windows);
+    free_list(&config->busy.command);
     free(config->tables);
     free(config->watches);
     free_list(&config->chorus.id_fields);

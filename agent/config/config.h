@@ -77,6 +77,10 @@ struct config {
         uint64_t max;
     } delete_;
     struct bandwidth bandwidth;
+    struct {
+        struct string_list command; /* empty: none */
+        int64_t every_ms;
+    } busy;
     struct table_config *tables;
     size_t table_count;
     struct watch_config *watches;

@@ -92,6 +92,19 @@ static const struct schema_key keys[] = {
     {"bandwidth.dscp", BANDWIDTH(dscp), .type = IS_DSCP, .default_text = "cs1",
      .help = "class that packets are marked with, so that routers let calls go first"},
 
+    {"bandwidth.busy_command", .section = IN_BANDWIDTH,
+     .offset = offsetof(struct config, busy.command), .type = IS_LIST,
+     .help = "a program (absolute path) and its arguments, run without a shell: exit status 0 says "
+             "that "
+             "calls are many and only busy_rate may be used, 1 that they are not; anything else is "
+             "told "
+             "and counts as 0"},
+    {"bandwidth.busy_every", .section = IN_BANDWIDTH,
+     .offset = offsetof(struct config, busy.every_ms), .type = IS_DURATION, .default_text = "10s",
+     .help = "so long after its end it is run again"},
+    {"bandwidth.busy_rate", BANDWIDTH(busy_rate), .type = IS_RATE, .default_text = "0",
+     .help = "most that uploads send while calls are many; for busy_command; 0: nothing leaves"},
+
     {"bandwidth.windows", .section = IN_BANDWIDTH, .type = IS_SECTION},
     {"bandwidth.windows.NAME.days", WINDOW(days), .type = IS_DAYS, .default_text = "mon-sun",
      .help = "days on which it begins"},

@@ -37,11 +37,13 @@ struct busy {
 
 static void conclude(struct busy *busy, bool so, char *words)
 {
-    bool was = busy->so;
+    if (so == busy->so && strcmp(words, busy->words) == 0) {
+        free(words); /* whoever shows them has the others */
+        return;
+    }
     busy->so = so;
     mem_replace(&busy->words, words);
-    if (so != was)
-        busy->changed(busy->ctx);
+    busy->changed(busy->ctx);
 }
 
 /* Takes `how` over. */
@@ -104,8 +106,8 @@ static void kill_run(const struct run *run)
     uv_kill(-uv_process_get_pid(&run->process), SIGKILL);
 }
 
-/* Whatever the program inherits from us is ours alone: nothing of it is open in there, not even what
- * a library forgot to mark. */
+/* Whatever the program inherits from us is ours alone: nothing of it is open in there, not even
+ * what a library forgot to mark. */
 static void keep_descriptors(void)
 {
 #ifdef SYS_close_range

@@ -27,7 +27,7 @@ enum {
     BUSY_LIMIT_MS = 5000,
 };
 
-/* `changed` when busy_is_so does; not within a call. Runs nothing yet. */
+/* `changed` when busy_is_so or busy_words are others; not within a call. Runs nothing yet. */
 struct busy *busy_new(struct uv_loop_s *loop, void (*changed)(void *ctx), void *ctx);
 /* From now on this program (its path is absolute) every so often, at once for the first time;
  * `count` 0: none. Copied. The same as before: nothing changes. */
@@ -36,7 +36,7 @@ void busy_configure(struct busy *busy, char *const *command, size_t count, int64
 /* Whether only busy_rate may be used. Without a command it is not so; with one that has not
  * answered yet it is. */
 bool busy_is_so(const struct busy *busy);
-/* Why, for people; "" if it is not. Valid until the next turn of the loop. */
+/* Why, for people; "" if it is not. Valid until they change. */
 const char *busy_words(const struct busy *busy);
 
 /* Nothing is run any more; what runs is killed. */

@@ -59,7 +59,8 @@ static void add_sent(void *ctx, const char *path, uint64_t sent, uint64_t size)
 /* Transfers that the timetable holds stand still as they should. */
 static bool transfers_are_due(const struct service *service)
 {
-    return service->transfer_count > 0 && uplink_held_because(service->uplink)[0] == '\0';
+    return service->transfer_count > 0 && !pausing_is_on(service->pausing) &&
+           uplink_held_because(service->uplink)[0] == '\0';
 }
 
 /* A ledger in trouble is told, and tried again by its own timer. */

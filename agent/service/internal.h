@@ -282,6 +282,7 @@ struct pausing *pausing_new(struct service *service);
 void pausing_look(struct pausing *pausing);
 /* A person's pause comes before the timetable's, which may have changed. */
 void pausing_tell_plan(struct pausing *pausing);
+bool pausing_is_on(const struct pausing *pausing);
 void pausing_close(struct pausing *pausing);
 
 /* --- requests.c: what `once`, `retry`, `pause` and `resume` hand over --- */
@@ -378,6 +379,11 @@ void uplink_configure(struct uplink *uplink);
 struct bandwidth_now uplink_in_force(const struct uplink *uplink);
 /* Why nothing leaves, in words; "": something may. */
 const char *uplink_held_because(const struct uplink *uplink);
+/* Something that it goes by is another. */
+void uplink_look(struct uplink *uplink);
+/* Begins nothing more. */
+void uplink_stop(struct uplink *uplink);
+bool uplink_is_idle(const struct uplink *uplink);
 void uplink_close(struct uplink *uplink);
 
 /* --- plan_options.c --- */

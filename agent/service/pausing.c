@@ -53,6 +53,7 @@ void pausing_look(struct pausing *pausing)
         return;
     tell(pausing);
     pausing_tell_plan(pausing);
+    uplink_look(service->uplink);
     service_moved(service);
 }
 
@@ -85,6 +86,11 @@ static void on_timer(uv_timer_t *timer)
     const struct pausing *pausing = timer->data;
     journal_add(pausing->service->journal,
                 &(struct journal_step){apply_end, end_done, NULL, pausing->service});
+}
+
+bool pausing_is_on(const struct pausing *pausing)
+{
+    return pausing->words != NULL;
 }
 
 struct pausing *pausing_new(struct service *service)

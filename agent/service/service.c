@@ -351,7 +351,8 @@ static void on_end_timer(uv_timer_t *timer)
                  readback_is_idle(service->readback) && sidecars_are_idle(service->sidecars) &&
                  owners_are_idle(service->owners) && erasures_are_idle(service->erasures) &&
                  deletions_are_idle(service->deletions) && removals_are_idle(service->removals) &&
-                 forgetting_is_idle(service->forgetting) && service->lookups == NULL &&
+                 forgetting_is_idle(service->forgetting) && uplink_is_idle(service->uplink) &&
+                 service->lookups == NULL &&
                  (journal_is_idle(service->journal) || journal_in_trouble(service->journal));
     if (!service->ending && quiet)
         end_last_parts(service);
@@ -383,6 +384,7 @@ void service_end(struct service *service, int exit_code)
     deletions_stop(service->deletions);
     removals_stop(service->removals);
     forgetting_stop(service->forgetting);
+    uplink_stop(service->uplink);
     lookups_abort(service);
     for (struct folder *f = service->folders; f != NULL; f = f->next)
         folder_close(f);

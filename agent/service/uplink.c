@@ -8,6 +8,7 @@
 
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
+#include "agent/service/busy.h"
 #include "agent/service/internal.h"
 
 enum { LONGEST_SLEEP_MS = 60000 };
@@ -15,6 +16,7 @@ enum { LONGEST_SLEEP_MS = 60000 };
 struct uplink {
     struct service *service;
     uv_timer_t timer;
+    struct busy *busy;
     struct bandwidth_now now; /* its window is the present configuration's */
     char *words;              /* what is in force */
     char *held_because;       /* "": something may leave */
@@ -55,20 +57,26 @@ static void tell_log(struct uplink *uplink)
     service_moved(uplink->service);
 }
 
-static void look(struct uplink *uplink);
-
 static void on_timer(uv_timer_t *timer)
 {
-    look(timer->data);
+    uplink_look(timer->data);
 }
 
-static void look(struct uplink *uplink)
+static void on_busy_changed(void *ctx)
+{
+    uplink_look(ctx);
+}
+
+void uplink_look(struct uplink *uplink)
 {
     struct service *service = uplink->service;
     const struct bandwidth *bandwidth = &service->config->bandwidth;
     int64_t now_ms = when_now_ms();
     uplink->now = bandwidth_in_force(bandwidth, now_ms);
-    uploader_set_rate(service->uploader, bytes_of(&uplink->now.rate));
+    if (busy_is_so(uplink->busy))
+        bandwidth_when_busy(bandwidth, busy_words(uplink->busy), &uplink->now);
+    bool paused = pausing_is_on(service->pausing); /* the uplink is free at once */
+    uploader_set_rate(service->uploader, paused ? 0 : bytes_of(&uplink->now.rate));
     tell_plan(uplink);
     tell_log(uplink);
     if (bandwidth->window_count == 0)
@@ -81,8 +89,11 @@ static void look(struct uplink *uplink)
 void uplink_configure(struct uplink *uplink)
 {
     uv_timer_stop(&uplink->timer);
-    uploader_set_dscp(uplink->service->uploader, uplink->service->config->bandwidth.dscp);
-    look(uplink);
+    const struct config *config = uplink->service->config;
+    uploader_set_dscp(uplink->service->uploader, config->bandwidth.dscp);
+    busy_configure(uplink->busy, config->busy.command.items, config->busy.command.count,
+                   config->busy.every_ms);
+    uplink_look(uplink);
 }
 
 struct bandwidth_now uplink_in_force(const struct uplink *uplink)
@@ -103,6 +114,7 @@ struct uplink *uplink_new(struct service *service)
     uplink->held_because = mem_string("");
     uv_timer_init(&service->loop, &uplink->timer);
     uplink->timer.data = uplink;
+    uplink->busy = busy_new(&service->loop, on_busy_changed, uplink);
     uploader_on_trouble(service->uploader, on_trouble, service);
     return uplink;
 }
@@ -115,7 +127,18 @@ static void on_closed(uv_handle_t *handle)
     free(uplink);
 }
 
+void uplink_stop(struct uplink *uplink)
+{
+    busy_stop(uplink->busy);
+}
+
+bool uplink_is_idle(const struct uplink *uplink)
+{
+    return busy_is_idle(uplink->busy);
+}
+
 void uplink_close(struct uplink *uplink)
 {
+    busy_close(uplink->busy);
     uv_close((uv_handle_t *)&uplink->timer, on_closed);
 }

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from support.manager import Manager
 from support.promise import assert_kept
 from support.waiting import wait_until
 
@@ -44,15 +45,20 @@ def test_nothing_is_sent_until_it_is_resumed(agent, double, recordings):
     assert_kept(double, agent, paths)
 
 
-def test_what_is_in_flight_ends(double_factory, agent_factory, recordings):
-    double = double_factory(script="POST /v3/upload 1: slow-read 500000")
-    agent = agent_factory(double, upload={"concurrency": 1}).start()
+def test_the_uplink_is_free_at_once(double_factory, agent_factory, recordings, tmp_path):
+    """What is in flight is held, which is no stall, and goes on where it was."""
+    manager = Manager(tmp_path)
+    double = double_factory(script="POST /v3/upload 1: slow-read 400000")
+    agent = agent_factory(double, upload={"concurrency": 1, "stall_timeout": "1s"})
+    agent.start(env=manager.env(watchdog_ms=1000))
     first = agent.put(recordings.sized(agent.root / "long.wav", 2 << 20))
     wait_until(lambda: any(one["sent"] > 0 for one in agent.status()["in_flight"]), "it is sent",
                describe=agent.describe)
     agent.run("pause", check=0)
     second = put(agent, recordings)
-    agent.wait_counts(queued=1)
+    time.sleep(19)  # more than all of it takes, and than the heartbeat's patience of 17 s
+    assert agent.counts() == {"uploading": 1, "queued": 1}
+    assert time.monotonic() - manager.times("WATCHDOG")[-1] < 3
     agent.run("resume", check=0)
     agent.wait_counts(uploaded=2, only=True, timeout=60)
     assert_kept(double, agent, [first, *second])

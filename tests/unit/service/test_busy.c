@@ -23,12 +23,15 @@ struct fixture {
     uv_timer_t guard;
     struct busy *busy;
     int changes;
+    bool so;
     bool overtime;
 };
 
 static void on_changed(void *ctx)
 {
-    ((struct fixture *)ctx)->changes++;
+    struct fixture *f = ctx;
+    f->changes += busy_is_so(f->busy) != f->so;
+    f->so = busy_is_so(f->busy);
 }
 
 static int set_up(void **state)
@@ -81,6 +84,7 @@ static void begin(struct fixture *f)
 {
     char *command[] = {f->script, (char *)"two words", (char *)"$HOME"};
     busy_configure(f->busy, command, 3, EVERY_MS);
+    f->so = busy_is_so(f->busy);
 }
 
 static void on_guard(uv_timer_t *timer)
