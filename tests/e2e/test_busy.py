@@ -22,7 +22,8 @@ class Calls:
 
     def say(self, status):
         fresh = self.program.with_suffix(".new")
-        fresh.write_text(f'#!/bin/sh\nenv >"{self.saw}"\nls -l /proc/$$/fd >>"{self.saw}"\nexit {status}\n')
+        fresh.write_text(f'#!/bin/sh\n{{ env; ls -l /proc/$$/fd; }} >"{self.saw}.new"\n'
+                         f'mv "{self.saw}.new" "{self.saw}"\nexit {status}\n')
         fresh.chmod(0o755)
         fresh.rename(self.program)
 

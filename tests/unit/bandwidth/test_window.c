@@ -314,6 +314,30 @@ static void what_is_in_force_in_words(void **state)
     free(held);
 }
 
+static void while_calls_are_many_the_lower_rate_holds(void **state)
+{
+    struct bandwidth bandwidth = {.rate = {RATE_UNLIMITED, 0}};
+    struct bandwidth_now now = bandwidth_in_force(&bandwidth, 0);
+    (void)state;
+    assert_true(rate_parse("512 kbit/s", &bandwidth.busy_rate));
+    bandwidth_when_busy(&bandwidth, "calls are many", &now);
+    char *words = bandwidth_words(&now), *held = bandwidth_held_words(&now);
+    assert_string_equal(words, "512 kbit/s; calls are many");
+    assert_string_equal(held, "");
+    free(words);
+    free(held);
+    assert_true(rate_parse("0", &bandwidth.busy_rate));
+    bandwidth_when_busy(&bandwidth, "calls are many", &now);
+    held = bandwidth_held_words(&now);
+    assert_string_equal(held, "nothing leaves (bandwidth.busy_rate is 0): calls are many");
+    free(held);
+    now = (struct bandwidth_now){.rate = {RATE_FIXED, 1000}};
+    assert_true(rate_parse("8 Mbit/s", &bandwidth.busy_rate));
+    bandwidth_when_busy(&bandwidth, "calls are many", &now);
+    assert_int_equal(now.rate.bytes_per_s, 1000);
+    assert_null(now.busy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +353,7 @@ int main(void)
         cmocka_unit_test(days_are_read),
         cmocka_unit_test(times_of_the_day_are_read),
         cmocka_unit_test(what_is_in_force_in_words),
+        cmocka_unit_test(while_calls_are_many_the_lower_rate_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
