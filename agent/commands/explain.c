@@ -12,6 +12,7 @@
 
 #include "agent/base/bytes.h"
 #include "agent/base/mem.h"
+#include "agent/base/priority.h"
 #include "agent/base/when.h"
 #include "agent/chorus/users.h"
 #include "agent/commands/explain.h"
@@ -19,6 +20,7 @@
 #include "agent/rules/sidecar.h"
 #include "agent/service/watch_options.h"
 #include "watcher/digest.h"
+#include "watcher/reader.h"
 #include "watcher/watcher.h"
 
 static void line(const char *label, const char *text)
@@ -47,12 +49,19 @@ static void line_bytes(const char *label, const char *bytes)
 
 static bool take_digest(const char *path, uint8_t sha256[32])
 {
-    static char buffer[1 << 18];
+    static char buffer[READER_BLOCK];
+    struct stat st;
+    struct reader reader;
     struct digest *digest = digest_new();
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    uint64_t at = 0;
     ssize_t n = -1;
-    while (fd >= 0 && digest != NULL && (n = read(fd, buffer, sizeof buffer)) > 0)
+    reader_begin(&reader, fd, fd >= 0 && fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0);
+    while (fd >= 0 && digest != NULL && (n = reader_read(&reader, buffer, sizeof buffer, at)) > 0) {
         digest_update(digest, buffer, (size_t)n);
+        at += (uint64_t)n;
+    }
+    reader_end(&reader);
     bool taken = n == 0 && digest_final(digest, sha256) == 0;
     digest_free(digest);
     if (fd >= 0)
@@ -437,6 +446,7 @@ int command_explain(const struct invocation *invocation)
     struct explain_many many = {0};
     if (!read_options(invocation, &many))
         return command_usage(invocation, "unknown option");
+    priority_lower(); /* it may look at many files, and reads the ones that are named */
     if (optind == invocation->argc && many.names == NULL && many.dir == NULL)
         return command_usage(invocation, "say which PATH, or --names FILE, or --dir PATH");
     int code = command_load_config(invocation, CONFIG_TO_LOOK, &config);

@@ -95,7 +95,7 @@ def test_status_says_which_window_is_in_force_and_until_when(in_utc, recordings)
     agent = in_utc
     window, until = around_now("512 kbit/s")
     agent.configure(bandwidth={"rate": "8 Mbit/s", "windows": {"office": window}})
-    expected = {"rate": "512 kbit/s", "bytes_per_s": 64000, "window": "office", "until": until,
+    expected = {"rate": "512 kbit/s", "bytes_per_s": 64000, "window": "office", "until": until, "busy": None,
                 "in_words": f"512 kbit/s, window office, until {until[:10]} {until[11:16]}"}
     assert agent.status()["bandwidth"] == expected  # no service
     agent.start()
@@ -105,7 +105,7 @@ def test_status_says_which_window_is_in_force_and_until_when(in_utc, recordings)
     reload(agent, bandwidth={"rate": None, "windows": None})
     wait_until(lambda: agent.status()["bandwidth"]["window"] is None, "status knows it")
     assert agent.status()["bandwidth"] == {"rate": "unlimited", "bytes_per_s": None,
-                                           "window": None, "until": None, "in_words": "unlimited"}
+                                           "window": None, "until": None, "busy": None, "in_words": "unlimited"}
 
 
 def test_nothing_leaves_in_a_window_of_rate_0_and_no_monitor_is_alarmed(double, in_utc, recordings):

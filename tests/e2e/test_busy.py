@@ -52,6 +52,7 @@ def test_with_a_rate_of_0_nothing_leaves_while_calls_are_many(agent, double, rec
     agent.wait_counts(queued=2, only=True)
     wait_bandwidth(agent, "0; calls are many, says bandwidth.busy_command")
     assert "nothing leaves (bandwidth.busy_rate is 0): calls are many" in agent.status()["paused_because"]
+    wait_until(lambda: agent.status()["watches"][0]["online"], "the watch was looked at", describe=agent.describe)
     assert agent.run("status", "--check", check=1).stdout.startswith("CHORUS WARNING - nothing leaves")
     assert not double.stored()
     calls.say(1)

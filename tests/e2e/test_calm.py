@@ -116,6 +116,7 @@ def test_above_max_load_nothing_is_read_and_it_is_said(agent, recordings, machin
     assert not agent.list()
     wait_slowed(agent, "the load of 4.51")
     assert "SLOWED     the load of 4.51" in agent.run("status").stdout
+    wait_until(lambda: agent.status()["watches"][0]["online"], "the watch was looked at", describe=agent.describe)
     said = agent.run("status", "--check", check=1).stdout
     assert said.startswith("CHORUS WARNING - the load of 4.51")
     manager.wait("STATUS", lambda words: "; the load of 4.51" in words)

@@ -33,6 +33,7 @@ def test_nothing_is_sent_until_it_is_resumed(agent, double, recordings):
     agent.wait_counts(queued=3, only=True)  # watched, and their checksums are taken
     wait_paused(agent, OPEN)
     assert f"PAUSED     {OPEN}" in agent.run("status").stdout
+    wait_until(lambda: agent.status()["watches"][0]["online"], "the watch was looked at", describe=agent.describe)
     assert agent.run("status", "--check", check=1).stdout.startswith(f"CHORUS WARNING - {OPEN}; ")
     time.sleep(1)
     assert not double.stored()
