@@ -68,7 +68,9 @@ def test_without_a_key_a_restored_backup_holds_what_may_have_been_sent(double, a
     restore(agent, tmp_path / "copy.db")
     agent.start()
     agent.wait_counts(held=4)
-    assert all("an older one put back" in one["reason"] for one in agent.list())
+    # what was in flight in it was sent, and no answer proves that it arrived
+    assert all("a resend could double it" in one["reason"] for one in agent.list())
+    assert all("an older one put back" in agent.find(path)["reason"] for path in later)
     assert "event=ledger-restored" in agent.log()
     fresh = put(agent, recordings, 1, first=9)
     agent.wait_counts(held=4, uploaded=1)

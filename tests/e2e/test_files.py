@@ -783,6 +783,8 @@ def test_an_empty_mount_point_is_not_an_empty_folder(double, agent_factory):
         for name, data in content.items():
             (agent.calls / name).write_bytes(data)
         agent.start()
+        # the first of them has met the refusal, so that none is opened meanwhile
+        wait_until(lambda: agent.status()["paused_because"] != "", "it is paused", describe=agent.describe)
         agent.wait_counts(queued=5, only=True)
         subprocess.run(["umount", agent.calls], check=True)
         wait_online(agent, False)
