@@ -152,8 +152,8 @@ static enum retire_result into_private(struct work *work)
         return errno == ENOENT ? RETIRE_GONE : fail(work, errno);
     if (!is_same_file(work->what, &st))
         return RETIRE_NOT_SAME;
-    if (renameat2(work->parent, work->name, work->private, work->private_name, RENAME_NOREPLACE) !=
-        0)
+    /* its name there is for this very file */
+    if (renameat(work->parent, work->name, work->private, work->private_name) != 0)
         return errno == ENOENT ? RETIRE_GONE : fail(work, errno);
     fsync(work->private);
     fsync(work->parent);
@@ -193,16 +193,34 @@ static void numbered(const char *name, int number, char out[NAME_ROOM])
         snprintf(out, NAME_ROOM, "%.*s-%d%s", (int)stem, name, number, name + stem);
 }
 
+/* Renames, and overwrites nothing. 0 or negative errno. NFS cannot do both in one step: there an
+ * empty file takes the name first (no link: of another user's file it may be forbidden). */
+static int rename_new(int from, const char *name, int to, const char *new_name)
+{
+    if (renameat2(from, name, to, new_name, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL)
+        return -errno;
+    int taken = openat(to, new_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (taken < 0)
+        return -errno;
+    close(taken);
+    if (renameat(from, name, to, new_name) == 0)
+        return 0;
+    int error = -errno;
+    unlinkat(to, new_name, 0);
+    return error;
+}
+
 /* Renames without overwriting; `chosen` gets the name. 0 or negative errno. */
 static int rename_free(int from, const char *name, int to, const char *wanted,
                        char chosen[NAME_ROOM])
 {
     for (int number = 1; number <= MOST_NAMES; number++) {
         numbered(wanted, number, chosen);
-        if (renameat2(from, name, to, chosen, RENAME_NOREPLACE) == 0)
-            return 0;
-        if (errno != EEXIST)
-            return -errno;
+        int error = rename_new(from, name, to, chosen);
+        if (error != -EEXIST)
+            return error;
     }
     return -EEXIST;
 }

@@ -60,14 +60,13 @@ static bool is_in(int fd, const char *folder)
 /* errno, or 0: it goes on. `fd`: where, -1: nowhere. */
 static int fault(const char *name, int fd)
 {
-    calls++;
+    bool is_its_turn = ++calls == fails_at;
+    if (is_its_turn)
+        failed = name;
     if (failing_name != NULL && strcmp(name, failing_name) == 0 &&
         (failing_where == NULL || is_in(fd, failing_where)))
         return name_fails_with;
-    if (calls != fails_at)
-        return 0;
-    failed = name;
-    return fails_with;
+    return is_its_turn ? fails_with : 0;
 }
 
 /* Whether it fails; then errno is set. */
@@ -93,6 +92,8 @@ int __real_fstatat(int at, const char *path, struct stat *st, int flags);
 int __wrap_fstatat(int at, const char *path, struct stat *st, int flags);
 int __real_renameat2(int from, const char *old, int to, const char *new, unsigned flags);
 int __wrap_renameat2(int from, const char *old, int to, const char *new, unsigned flags);
+int __real_renameat(int from, const char *old, int to, const char *new);
+int __wrap_renameat(int from, const char *old, int to, const char *new);
 int __real_unlinkat(int at, const char *path, int flags);
 int __wrap_unlinkat(int at, const char *path, int flags);
 int __real_fsync(int fd);
@@ -139,6 +140,15 @@ int __wrap_renameat2(int from, const char *old, int to, const char *new, unsigne
         return -1;
     }
     return fails("renameat2", to) ? -1 : __real_renameat2(from, old, to, new, flags);
+}
+
+int __wrap_renameat(int from, const char *old, int to, const char *new)
+{
+    if (is_on_other_disk(from) != is_on_other_disk(to)) {
+        errno = EXDEV;
+        return -1;
+    }
+    return fails("renameat", to) ? -1 : __real_renameat(from, old, to, new);
 }
 
 int __wrap_unlinkat(int at, const char *path, int flags)

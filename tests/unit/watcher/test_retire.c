@@ -80,6 +80,13 @@ static int count_one(const char *path, const struct stat *st, int kind, struct F
     return 0;
 }
 
+static int whole_ones(const struct folders *f)
+{
+    counted = 0;
+    nftw(f->base, count_one, 16, FTW_PHYS);
+    return counted;
+}
+
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
     (void)st;
@@ -261,14 +268,19 @@ static void what_somebody_took_is_gone(void **state)
 /* --- cut off */
 
 /* As a crash leaves it: in the private folder, under the name that every try has for it. */
-static void cut_off(struct folders *f)
+static const char *private_name(const struct folders *f)
 {
-    char name[64];
+    static char name[64];
     const uint8_t *s = f->what.sha256;
     snprintf(name, sizeof name, ".chorus-agent/%02x%02x%02x%02x%02x%02x%02x%02x-%llu", s[0], s[1],
              s[2], s[3], s[4], s[5], s[6], s[7], (unsigned long long)f->what.identity.ino);
+    return name;
+}
+
+static void cut_off(struct folders *f)
+{
     mkdir(in(f->root, ".chorus-agent"), 0700);
-    assert_int_equal(rename(in(f->root, f->what.path), in(f->root, name)), 0);
+    assert_int_equal(rename(in(f->root, f->what.path), in(f->root, private_name(f))), 0);
 }
 
 static void a_try_after_a_crash_goes_on_from_there(void **state)
@@ -385,6 +397,23 @@ static void on_another_disk_it_is_copied_with_its_looks(void **state)
     assert_false(is_there(in(f->root, ".chorus-agent")));
 }
 
+/* --- on NFS */
+
+/* Its kernel renames, or overwrites nothing; not both. */
+static void on_nfs_nothing_is_overwritten_either(void **state)
+{
+    struct folders *f = *state;
+    system_call_fails("renameat2", NULL, EINVAL);
+    put(in(f->done, "a.wav"), "first", 5);
+    record(f, "a.wav");
+    assert_int_equal(retire(f), RETIRE_DONE);
+    assert_string_equal(f->moved_to, in(f->done, "a-2.wav"));
+    expect_content(in(f->done, "a.wav"), "first", 5);
+    expect_content(in(f->done, "a-2.wav"), f->bytes, SIZE);
+    assert_false(is_there(in(f->root, "a.wav")));
+    assert_false(is_there(in(f->root, ".chorus-agent")));
+}
+
 /* --- what goes along */
 
 static void what_stands_beside_it_goes_along(void **state)
@@ -456,13 +485,6 @@ static void what_stands_beside_it_is_never_deleted(void **state)
 
 /* --- whatever fails */
 
-static int whole_ones(const struct folders *f)
-{
-    counted = 0;
-    nftw(f->base, count_one, 16, FTW_PHYS);
-    return counted;
-}
-
 static void begin_anew(struct folders *f)
 {
     nftw(f->done, remove_one, 16, FTW_DEPTH | FTW_PHYS);
@@ -489,7 +511,7 @@ static void expect_no_halves(struct folders *f)
 /* A deletion on request may run below the same root at the same time. */
 static void a_private_folder_that_another_takes_away_is_made_anew(void **state)
 {
-    static const char *const calls[] = {"mkdirat", "renameat2"};
+    static const char *const calls[] = {"mkdirat", "renameat"};
     struct folders *f = *state;
     for (size_t i = 0; i < 2; i++) {
         enum retire_result result = RETIRE_GONE;
@@ -557,6 +579,16 @@ static void whatever_fails_while_it_is_copied_it_is_not_lost(void **state)
     whatever_fails(f, ENOSPC);
 }
 
+static void whatever_fails_on_nfs_it_is_not_lost(void **state)
+{
+    struct folders *f = *state;
+    f->what.beside = "monday/a.json";
+    system_call_fails("renameat2", NULL, EINVAL);
+    whatever_fails(f, EIO);
+    system_other_disk("/done");
+    whatever_fails(f, EIO);
+}
+
 static void whatever_fails_while_it_is_deleted_it_is_deleted_or_there(void **state)
 {
     struct folders *f = *state;
@@ -583,6 +615,8 @@ int main(void)
         in_folders(that_the_place_is_read_only_is_told),
         in_folders(a_folder_that_cannot_be_entered_is_told),
         in_folders(on_another_disk_it_is_copied_with_its_looks),
+        in_folders(on_nfs_nothing_is_overwritten_either),
+        in_folders(whatever_fails_on_nfs_it_is_not_lost),
         in_folders(what_stands_beside_it_goes_along),
         in_folders(nothing_to_take_along_is_no_hindrance),
         in_folders(what_cannot_go_along_keeps_it_there),
