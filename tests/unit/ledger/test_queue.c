@@ -449,27 +449,6 @@ static void a_folder_that_is_back_makes_due_what_waited_for_it(void **state)
     assert_true(ready[0] == id[0] || ready[0] == id[1]);
 }
 
-static void one_pause_is_kept_and_it_is_the_last(void **state)
-{
-    struct room *room = *state;
-    struct ledger_pause pause;
-    assert_false(ledger_get_pause(room->ledger, &pause));
-    assert_int_equal(pause.until_ms, 0);
-    assert_string_equal(pause.by, "");
-    ledger_set_pause(room->ledger, &(struct ledger_pause){NOW + DAY, "alice"});
-    ledger_set_pause(room->ledger, &(struct ledger_pause){LEDGER_PAUSE_OPEN, "bob !"});
-    commit(room);
-    open_again(room);
-    assert_true(ledger_get_pause(room->ledger, &pause));
-    assert_int_equal(pause.until_ms, LEDGER_PAUSE_OPEN);
-    assert_string_equal(pause.by, "bob !");
-    ledger_set_pause(room->ledger, &(struct ledger_pause){NOW, ""}); /* nobody knows who */
-    assert_true(ledger_get_pause(room->ledger, &pause));
-    assert_string_equal(pause.by, "");
-    ledger_set_pause(room->ledger, NULL);
-    assert_false(ledger_get_pause(room->ledger, &pause));
-}
-
 static int64_t retry_since_after(struct room *room, int64_t pause_ms)
 {
     commit(room);
@@ -534,7 +513,6 @@ int main(void)
         in_a_room(ids_in_a_state_come_in_batches),
         in_a_room(a_leap_before_the_start_counts_retry_for_anew),
         in_a_room(a_folder_that_is_back_makes_due_what_waited_for_it),
-        in_a_room(one_pause_is_kept_and_it_is_the_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
