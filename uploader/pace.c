@@ -170,8 +170,8 @@ static void on_tick(uv_timer_t *tick)
         wanted = wanted || (at->turn.has && (at->body_out || at->by_bucket));
     }
     divide(uploader);
-    if (!wanted || pace->share == UPLOADER_UNLIMITED)
-        uv_timer_stop(tick);
+    if (!wanted || pace->share == UPLOADER_UNLIMITED || pace->bytes_per_s == 0)
+        uv_timer_stop(tick); /* another rate starts it again */
 }
 
 static void keep_ticking(struct uploader *uploader)

@@ -4,6 +4,17 @@
 #include "agent/config/draft.h"
 #include "agent/config/problems.h"
 
+/* Two minutes for a recording of 1 MB: on such a line a backlog only grows. */
+static const uint64_t UNWISE_BYTES_PER_S = 8000;
+
+static void warn_of_rate(const struct config_draft *draft, int line, const struct rate *rate)
+{
+    if (line > 0 && rate->kind == RATE_FIXED && rate->bytes_per_s > 0 &&
+        rate->bytes_per_s < UNWISE_BYTES_PER_S)
+        problems_warn(draft->problems, line,
+                      "rate is under 64 kbit/s: a recording of 1 MB takes over two minutes");
+}
+
 static void read_window(struct config_draft *draft, struct bandwidth_window *window,
                         const struct node_pair *pair)
 {
@@ -18,6 +29,7 @@ static void read_window(struct config_draft *draft, struct bandwidth_window *win
                        "window %s has no rate; allowed: rate: 512 kbit/s, 0 (nothing leaves) or "
                        "unlimited",
                        window->name);
+    warn_of_rate(draft, filled_line(&filled, IN_WINDOW, "rate"), &window->rate);
 }
 
 void read_windows(struct config_draft *draft, const struct node *node)
@@ -28,4 +40,8 @@ void read_windows(struct config_draft *draft, const struct node *node)
     bandwidth->window_count = count;
     for (size_t i = 0; i < count; i++)
         read_window(draft, &bandwidth->windows[i], &node->pairs[i]);
+    int line = filled_line(&draft->bandwidth, IN_BANDWIDTH, "rate");
+    warn_of_rate(draft, line, &bandwidth->rate);
+    if (line > 0 && rate_is_none(&bandwidth->rate) && count == 0)
+        problems_warn(draft->problems, line, "rate is 0, and there are no windows: nothing leaves");
 }

@@ -64,7 +64,7 @@ static void look_at_waiting(struct quiet *quiet, const struct ledger_counts *cou
     char count[24], age[WHEN_TEXT];
     struct service *service = quiet->service;
     int64_t age_ms = counts->oldest_waiting_ms != 0 ? when_now_ms() - counts->oldest_waiting_ms : 0;
-    if (age_ms <= WAITING_HOURS * quiet->hour_ms) {
+    if (age_ms <= WAITING_HOURS * quiet->hour_ms || uplink_is_held_for_a_time(service->uplink)) {
         over(&quiet->waiting, "waiting-long");
         return;
     }

@@ -105,7 +105,7 @@ static void add_bandwidth(const struct service *service, cJSON *root, const char
 {
     struct bandwidth_now now = uplink_in_force(service->uplink);
     bool by_it = paused[0] != '\0' && strcmp(paused, uplink_held_because(service->uplink)) == 0;
-    bool by_timetable = by_it && now.busy == NULL && now.until_ms != 0 && now.window != NULL;
+    bool by_timetable = by_it && uplink_is_held_for_a_time(service->uplink);
     bandwidth_add_json(root, &now);
     cJSON_AddBoolToObject(root, "paused_by_timetable", by_timetable);
     cJSON_AddBoolToObject(root, "paused_by_calls", by_it && now.busy != NULL);

@@ -106,6 +106,13 @@ const char *uplink_held_because(const struct uplink *uplink)
     return uplink->held_because;
 }
 
+bool uplink_is_held_for_a_time(const struct uplink *uplink)
+{
+    const struct bandwidth_now *now = &uplink->now;
+    return rate_is_none(&now->rate) && now->busy == NULL && now->window != NULL &&
+           now->until_ms != 0;
+}
+
 struct uplink *uplink_new(struct service *service)
 {
     struct uplink *uplink = mem_zalloc(sizeof *uplink);

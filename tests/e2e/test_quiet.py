@@ -54,6 +54,18 @@ def test_waiting_for_longer_than_an_hour_is_told_with_its_reason(agent, recordin
     agent.stop()
 
 
+def test_waiting_for_the_end_of_a_window_is_not_told(agent, recordings):
+    """Whatever the hour, one of the two windows of rate 0 is in force, and ends."""
+    agent.configure(bandwidth={"windows": {"am": {"to": "12:00", "rate": 0},
+                                           "pm": {"from": "12:00", "rate": 0}}})
+    put(agent, recordings, 3)
+    agent.start(env=ENV)
+    agent.wait_counts(queued=3)
+    time.sleep(3 * HOUR_S)
+    assert lines(agent, "waiting-long") == []
+    agent.stop()
+
+
 def test_files_that_appear_and_are_all_skipped_are_told(agent, recordings):
     agent.configure(watches={"calls": {"min_size": "1M"}})
     agent.start(env=ENV)

@@ -413,6 +413,9 @@ static void unwise_values_are_warnings(void **state)
         {OWNER "upload:\n  retry_max: 500ms\n", 6, "retry_max is shorter than retry_first"},
         {OWNER "upload:\n  retry_for: 1min\n", 6, "retry_for is shorter than retry_max"},
         {OWNER "upload:\n  stall_timeout: 20ms\n", 6, "under 1s"},
+        {OWNER "bandwidth:\n  rate: 63 kbit/s\n", 6, "under 64 kbit/s"},
+        {OWNER "bandwidth:\n  rate: 0\n", 6, "nothing leaves"},
+        {OWNER "bandwidth:\n  windows:\n    a:\n      rate: 8 bit/s\n", 8, "under 64 kbit/s"},
         {"    rules:\n      - owner: a@example.com\n      - pattern: x\n        skip: x\n", 6,
          "never reached"},
     };

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "uploader/client.h"
 #include "uploader/pace.h"
 
 enum { SMALL = 3000, LARGE = 8 << 20, LONG_MS = 20000, STALL_MS = 200, AT_ONCE = 4, FDS = 1024 };
@@ -214,6 +215,26 @@ static void what_is_held_goes_on(void **state)
     hold_and_go_on(LARGE / 2);
 }
 
+static void what_is_held_wakes_nobody(void **state)
+{
+    struct rig rig;
+    struct attempt attempt;
+    (void)state;
+    forget();
+    rig_init(&rig, answers, LONG_MS);
+    uploader_set_rate(rig.uploader, 100000);
+    attempt_init(&attempt, &rig, LARGE);
+    assert_int_equal(attempt_start(&attempt), 0);
+    while (attempt.read == 0)
+        rig_turn(&rig);
+    assert_true(uv_is_active((uv_handle_t *)&rig.uploader->pace.tick));
+    uploader_set_rate(rig.uploader, 0);
+    turn_for(&attempt, STALL_MS);
+    assert_false(uv_is_active((uv_handle_t *)&rig.uploader->pace.tick));
+    rig_finish(&rig);
+    rig_free(&rig);
+}
+
 /* The disk has bytes again while nothing may leave. */
 static void bytes_that_come_while_held_wait(void **state)
 {
@@ -327,6 +348,7 @@ int main(void)
         cmocka_unit_test(without_a_rate_nothing_is_paced),
         cmocka_unit_test(a_low_rate_is_no_stall),
         cmocka_unit_test(what_is_held_goes_on),
+        cmocka_unit_test(what_is_held_wakes_nobody),
         cmocka_unit_test(bytes_that_come_while_held_wait),
         cmocka_unit_test(a_held_connection_that_was_closed_is_judged),
         cmocka_unit_test(abort_while_held),
