@@ -54,16 +54,6 @@ def test_all_uploads_together_keep_to_the_rate(double_factory, agent_factory, re
     assert seconds["unlimited"] < seconds["4 Mbit/s"]
 
 
-def test_a_low_rate_is_no_stall(double, agent_factory, recordings):
-    agent = agent_factory(double, upload={"concurrency": 4, "stall_timeout": "1s"},
-                          bandwidth={"rate": "1 Mbit/s"})
-    paths = put(agent, recordings, 1)
-    agent.start()
-    agent.wait_counts(uploaded=1, timeout=120)
-    assert len(double.posts()) == 1
-    assert_kept(double, agent, paths)
-
-
 # ---- timetable ----
 
 def around_now(rate):
@@ -133,8 +123,8 @@ def test_nothing_leaves_in_a_window_of_rate_0_and_no_monitor_is_alarmed(double, 
 
 
 def test_what_is_in_flight_is_held_and_goes_on(double, agent, recordings):
-    """Longer than a stall, and without a second attempt."""
-    agent.configure(upload={"stall_timeout": "2s"}, bandwidth={"rate": "400 kbit/s"})
+    """Without a second attempt."""
+    agent.configure(bandwidth={"rate": "400 kbit/s"})
     paths = put(agent, recordings, 1)
     agent.start()
     wait_until(lambda: in_flight(agent) > 0, "it is being sent")
@@ -142,7 +132,7 @@ def test_what_is_in_flight_is_held_and_goes_on(double, agent, recordings):
     wait_until(lambda: agent.status()["paused_because"] != "", "it is held")
     sent = in_flight(agent)
     assert 0 < sent < SIZE
-    time.sleep(5)
+    time.sleep(2)
     assert in_flight(agent) == sent
     assert agent.counts() == {"uploading": 1}
     reload(agent, bandwidth={"rate": "unlimited"})

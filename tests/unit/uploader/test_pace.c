@@ -9,7 +9,15 @@
 #include "uploader/client.h"
 #include "uploader/pace.h"
 
-enum { SMALL = 3000, LARGE = 8 << 20, LONG_MS = 20000, STALL_MS = 200, AT_ONCE = 4, FDS = 1024 };
+enum {
+    SMALL = 3000,
+    LARGE = 8 << 20,
+    LONG_MS = 20000,
+    STALL_MS = 200,
+    HELD_STALL_MS = 1000,
+    AT_ONCE = 4,
+    FDS = 1024
+};
 
 static uint64_t pace_of[FDS]; /* by descriptor: the last that was set */
 static bool refusing;
@@ -187,7 +195,7 @@ static void hold_and_go_on(uint64_t hold_at)
     struct rig rig;
     struct attempt attempt;
     forget();
-    rig_init(&rig, answers, STALL_MS);
+    rig_init(&rig, answers, HELD_STALL_MS);
     attempt_init(&attempt, &rig, LARGE);
     attempt.most = 10000;
     assert_int_equal(attempt_start(&attempt), 0);
@@ -195,7 +203,7 @@ static void hold_and_go_on(uint64_t hold_at)
         rig_turn(&rig);
     uploader_set_rate(rig.uploader, 0);
     uint64_t read = attempt.read;
-    turn_for(&attempt, 5 * (int64_t)STALL_MS);
+    turn_for(&attempt, 2 * (int64_t)HELD_STALL_MS);
     assert_int_equal(attempt.ends, 0);
     assert_int_equal(attempt.read, read);
     uploader_set_rate(rig.uploader, UPLOADER_UNLIMITED);
