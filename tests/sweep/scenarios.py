@@ -252,8 +252,9 @@ class Move(Scenario):
     """Each is moved once it is uploaded, from below a folder too, and its sidecar with it, which says whose it is."""
 
     command = "run"
+    # a short wait: what waits for its sidecar is no more put off than what is about to be sent
     changes = {"watches": {"calls": {"after_upload": "move", "move_to": "$ROOT/done", "sidecar": "{stem}.json",
-                                     "sidecar_required": True}}}
+                                     "sidecar_required": True, "sidecar_wait": "500ms"}}}
 
     def prepare(self):
         many(self.agent.calls / "sub", 2)
