@@ -30,6 +30,32 @@ static size_t most(const struct uploader *uploader)
     return by_rate == SIZE_MAX ? by_rate : by_rate + uploader->turns.more;
 }
 
+/* It gives nothing more out; what it gave has still to leave. */
+static bool is_ending(const struct transfer *transfer)
+{
+    return transfer->turn.over || transfer->body_out;
+}
+
+/* Those that send on. */
+static size_t count_sending(const struct uploader *uploader)
+{
+    const struct transfer *at = NULL;
+    size_t count = 0;
+    TAILQ_FOREACH(at, &uploader->active, link)
+    {
+        count += at->turn.has && !is_ending(at);
+    }
+    return count;
+}
+
+/* The next begins while the last bytes of the one before leave, and they share the rate: else each
+ * change would leave a gap of a round trip. */
+static bool has_room(const struct uploader *uploader)
+{
+    size_t at_once = most(uploader);
+    return uploader->turns.held / 2 < at_once && count_sending(uploader) < at_once;
+}
+
 static void give(struct transfer *transfer, int64_t now_ms)
 {
     transfer->turn = (struct turn){.has = true, .since_ms = now_ms};
@@ -48,7 +74,7 @@ bool turns_may_send(struct transfer *transfer)
     if (!transfer->turn.has) {
         if (transfer->turn.since_ms == 0)
             transfer->turn.since_ms = client_now_ms();
-        if (uploader->turns.held < most(uploader))
+        if (has_room(uploader))
             give(transfer, client_now_ms());
     }
     return transfer->turn.has && !transfer->turn.over;
@@ -123,11 +149,11 @@ static bool end_turns(struct uploader *uploader, int64_t now_ms, size_t waiting)
 {
     struct transfer *at = NULL;
     bool ending = false;
-    bool too_many = uploader->turns.held > most(uploader);
+    bool too_many = count_sending(uploader) > most(uploader);
     int64_t long_ms = turn_ms(uploader, waiting);
     TAILQ_FOREACH(at, &uploader->active, link)
     {
-        if (at->turn.has && !at->turn.over && !at->body_out &&
+        if (at->turn.has && !is_ending(at) &&
             (too_many || (waiting > 0 && now_ms - at->turn.since_ms >= long_ms))) {
             at->turn.over = true;
             at->turn.since_ms = now_ms;
@@ -165,9 +191,9 @@ bool turns_change(struct uploader *uploader, int64_t now_ms)
         return false;
     look_at_use(uploader, now_ms, waiting);
     bool ending = end_turns(uploader, now_ms, waiting);
-    while (uploader->turns.held < most(uploader) && (next = next_in_turn(uploader)) != NULL) {
+    while (has_room(uploader) && (next = next_in_turn(uploader)) != NULL) {
         give(next, now_ms);
         client_resume(next);
     }
-    return ending || waiting > 0 || uploader->turns.held > most(uploader);
+    return ending || waiting > 0 || count_sending(uploader) > most(uploader);
 }
