@@ -10,19 +10,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum rate_kind { RATE_UNLIMITED, RATE_FIXED };
+enum rate_kind { RATE_UNLIMITED, RATE_FIXED, RATE_AUTO };
 
 /* As it shall be on the wire, with all that stands around the payload there. */
 struct rate {
     enum rate_kind kind;
-    uint64_t bytes_per_s; /* of FIXED; 0: nothing leaves */
+    uint64_t bytes_per_s; /* of FIXED; 0: nothing leaves. 0 of the others */
 };
 
 enum { RATE_TEXT = 32 };
 #define RATE_UNITS "bit/s, kbit/s, Mbit/s, Gbit/s, B/s, kB/s, MB/s, GB/s"
 
-/* "8 Mbit/s", "512 kbit/s", "1.5 MB/s" (k, M, G: 1000), "0", "unlimited". False: none of these, or
- * less than a byte a second. */
+/* "8 Mbit/s", "512 kbit/s", "1.5 MB/s" (k, M, G: 1000), "0", "unlimited", "auto". False: none of
+ * these, or less than a byte a second. */
 bool rate_parse(const char *text, struct rate *rate);
 /* What rate_parse reads, in bits: the largest unit that states it in whole numbers. */
 void rate_words(const struct rate *rate, char text[RATE_TEXT]);
@@ -41,6 +41,7 @@ struct bandwidth {
     struct rate rate; /* outside every window */
     struct bandwidth_window *windows;
     size_t window_count;
+    struct rate ceiling;   /* of an AUTO rate; never AUTO itself */
     struct rate busy_rate; /* the most while calls are many */
     int dscp;              /* the class of service that packets are marked with */
 };
@@ -54,18 +55,20 @@ struct bandwidth_now {
     struct rate rate;
     const struct bandwidth_window *window; /* NULL: none is in force */
     const char *busy;                      /* why busy_rate holds instead; NULL: it does not */
+    uint64_t present; /* bytes a second that an AUTO rate has come to; 0: not known */
     int64_t until_ms; /* wall clock: then another window, or none, is in force; 0: never */
 };
 
-/* Of several windows at once the one with the lowest rate, the first of equals. `now_ms` is the
- * wall clock. */
+/* Of several windows at once the one with the lowest rate (auto is lower than unlimited, and higher
+ * than any number), the first of equals. `now_ms` is the wall clock. */
 struct bandwidth_now bandwidth_in_force(const struct bandwidth *bandwidth, int64_t now_ms);
 
 /* Calls are many, in these words: only busy_rate may be used, where that is lower. */
 void bandwidth_when_busy(const struct bandwidth *bandwidth, const char *words,
                          struct bandwidth_now *now);
 
-/* "512 kbit/s, window office, until 2026-11-23 18:30" (local time); new string. */
+/* "512 kbit/s, window office, until 2026-11-23 18:30" (local time), "auto, now 9.3 Mbit/s"; new
+ * string. */
 char *bandwidth_words(const struct bandwidth_now *now);
 /* Why nothing leaves, "" if something may; new string. */
 char *bandwidth_held_words(const struct bandwidth_now *now);

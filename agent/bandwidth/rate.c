@@ -65,6 +65,10 @@ bool rate_parse(const char *text, struct rate *rate)
         *rate = (struct rate){.kind = RATE_UNLIMITED};
         return true;
     }
+    if (strcmp(text, "auto") == 0) {
+        *rate = (struct rate){.kind = RATE_AUTO};
+        return true;
+    }
     if (strcmp(text, "0") != 0 && !parse_amount(text, &bytes_per_s))
         return false;
     *rate = (struct rate){.kind = RATE_FIXED, .bytes_per_s = bytes_per_s};
@@ -75,6 +79,10 @@ void rate_words(const struct rate *rate, char text[RATE_TEXT])
 {
     uint64_t bits = rate->bytes_per_s * 8;
     size_t i = 0;
+    if (rate->kind == RATE_AUTO) {
+        snprintf(text, RATE_TEXT, "auto");
+        return;
+    }
     if (rate->kind == RATE_UNLIMITED || bits == 0) {
         snprintf(text, RATE_TEXT, "%s", rate->kind == RATE_UNLIMITED ? "unlimited" : "0");
         return;

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cjson/cJSON.h>
@@ -8,10 +9,12 @@
 
 char *bandwidth_words(const struct bandwidth_now *now)
 {
-    char rate[RATE_TEXT], until[WHEN_TEXT];
+    char rate[RATE_TEXT], until[WHEN_TEXT], present[64] = "";
     rate_words(&now->rate, rate);
     when_local(now->until_ms, until);
-    return mem_printf("%s%s%s%s%s%s%s", rate, now->window != NULL ? ", window " : "",
+    if (now->present > 0)
+        snprintf(present, sizeof present, ", now %.3g Mbit/s", (double)now->present * 8 / 1e6);
+    return mem_printf("%s%s%s%s%s%s%s%s", rate, present, now->window != NULL ? ", window " : "",
                       now->window != NULL ? now->window->name : "",
                       now->until_ms != 0 ? ", until " : "", now->until_ms != 0 ? until : "",
                       now->busy != NULL ? "; " : "", now->busy != NULL ? now->busy : "");
@@ -47,8 +50,9 @@ void bandwidth_add_json(cJSON *root, const struct bandwidth_now *now)
     rate_words(&now->rate, rate);
     when_rfc3339(now->until_ms, until);
     cJSON_AddStringToObject(json, "rate", rate);
-    if (now->rate.kind == RATE_FIXED)
-        cJSON_AddNumberToObject(json, "bytes_per_s", (double)now->rate.bytes_per_s);
+    if (now->rate.kind == RATE_FIXED || now->present > 0)
+        cJSON_AddNumberToObject(json, "bytes_per_s",
+                                (double)(now->rate.bytes_per_s + now->present));
     else
         cJSON_AddNullToObject(json, "bytes_per_s");
     add_text_or_null(json, "window", now->window != NULL ? now->window->name : NULL);

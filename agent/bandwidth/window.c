@@ -53,8 +53,9 @@ static bool is_in(const struct bandwidth_window *window, const struct tm *tm)
 
 static bool is_lower(const struct rate *rate, const struct rate *than)
 {
-    if (rate->kind == RATE_UNLIMITED || than->kind == RATE_UNLIMITED)
-        return rate->kind != RATE_UNLIMITED;
+    static const int order[] = {[RATE_FIXED] = 0, [RATE_AUTO] = 1, [RATE_UNLIMITED] = 2};
+    if (rate->kind != than->kind)
+        return order[rate->kind] < order[than->kind];
     return rate->bytes_per_s < than->bytes_per_s;
 }
 

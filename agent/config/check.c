@@ -222,6 +222,17 @@ static void warn_watch(const struct config_draft *draft, const struct watch_draf
                       "delay is over 30d: every recording waits that long");
 }
 
+static void warn_bandwidth(const struct config_draft *draft)
+{
+    const struct bandwidth *bandwidth = &draft->config->bandwidth;
+    bool follows = bandwidth->rate.kind == RATE_AUTO || bandwidth->busy_rate.kind == RATE_AUTO;
+    for (size_t i = 0; i < bandwidth->window_count; i++)
+        follows = follows || bandwidth->windows[i].rate.kind == RATE_AUTO;
+    int line = filled_line(&draft->bandwidth, IN_BANDWIDTH, "ceiling");
+    if (line > 0 && !follows)
+        problems_warn(draft->problems, line, "ceiling bounds rate: auto only, and no rate is auto");
+}
+
 void check_all(struct config_draft *draft)
 {
     for (size_t i = 0; i < draft->watch_count; i++) {
@@ -235,4 +246,5 @@ void check_all(struct config_draft *draft)
     check_token_file(draft);
     check_busy(draft);
     warn_upload(draft);
+    warn_bandwidth(draft);
 }

@@ -108,6 +108,8 @@ static char *put(const struct schema_key *key, const char *text, void *base)
         return put_since(text, base);
     case IS_RATE:
         return value_rate(text, slot);
+    case IS_CEILING:
+        return value_ceiling(text, slot);
     case IS_DSCP:
         return value_dscp(text, slot);
     case IS_DAYS:

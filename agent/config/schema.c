@@ -88,7 +88,11 @@ static const struct schema_key keys[] = {
 
     SECTION("bandwidth"),
     {"bandwidth.rate", BANDWIDTH(rate), .type = IS_RATE, .default_text = "unlimited",
-     .help = "most that all uploads together send, counted on the wire, with headers and TLS"},
+     .help =
+         "most that all uploads together send, counted on the wire, with headers and TLS; auto: "
+         "what calls and others leave free, found out by the delay of packets"},
+    {"bandwidth.ceiling", BANDWIDTH(ceiling), .type = IS_CEILING, .default_text = "unlimited",
+     .help = "with rate: auto, most that it ever takes"},
     {"bandwidth.dscp", BANDWIDTH(dscp), .type = IS_DSCP, .default_text = "cs1",
      .help = "class that packets are marked with, so that routers let calls go first"},
 
@@ -252,7 +256,8 @@ const char *schema_type_name(const struct schema_key *key)
         [IS_LOAD] = "load, such as 4 or 0.9",
         [IS_SINCE] = "start, all, or a date",
         [IS_LIST] = "list of texts",
-        [IS_RATE] = "number with its unit (" RATE_UNITS "), 0, unlimited",
+        [IS_RATE] = "number with its unit (" RATE_UNITS "), 0, auto, unlimited",
+        [IS_CEILING] = "number with its unit (" RATE_UNITS "), unlimited",
         [IS_DAYS] = "days: mon tue wed thu fri sat sun, mon-fri, \"sat,sun\"",
         [IS_RULES] = "list of rules",
         [IS_FIELDS] = "FIELD: path.in.the.sidecar",

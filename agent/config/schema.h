@@ -39,11 +39,12 @@ enum schema_type {
     IS_CHOICE, /* enum, in the order of `allowed` */
     IS_SWITCH, /* bool: the second of two choices */
     IS_SINCE,
-    IS_LIST,  /* struct string_list; a default is separated by ", " */
-    IS_RATE,  /* struct rate */
-    IS_DSCP,  /* int */
-    IS_DAYS,  /* unsigned */
-    IS_CLOCK, /* int, minutes */
+    IS_LIST,    /* struct string_list; a default is separated by ", " */
+    IS_RATE,    /* struct rate */
+    IS_CEILING, /* struct rate */
+    IS_DSCP,    /* int */
+    IS_DAYS,    /* unsigned */
+    IS_CLOCK,   /* int, minutes */
     IS_RULES,
     IS_FIELDS /* names of fields and paths in a sidecar */
 };

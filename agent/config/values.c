@@ -248,7 +248,15 @@ char *value_rate(const char *text, struct rate *rate)
         return NULL;
     return complain(text, "no rate",
                     "a number with its unit (" RATE_UNITS "), such as 8 Mbit/s; 0: nothing leaves; "
-                    "unlimited");
+                    "auto; unlimited");
+}
+
+char *value_ceiling(const char *text, struct rate *rate)
+{
+    if (rate_parse(text, rate) && rate->kind != RATE_AUTO && !rate_is_none(rate))
+        return NULL;
+    return complain(text, "no ceiling",
+                    "a number with its unit (" RATE_UNITS "), such as 8 Mbit/s; unlimited");
 }
 
 char *value_days(const char *text, unsigned *days)

@@ -28,6 +28,8 @@ char *value_path(const char *text, char **path);
 char *value_url(const char *text, char **url);
 /* "8 Mbit/s", "0", "unlimited". */
 char *value_rate(const char *text, struct rate *rate);
+/* Likewise, but never auto or 0. */
+char *value_ceiling(const char *text, struct rate *rate);
 /* "mon-fri"; "sat,sun". */
 char *value_days(const char *text, unsigned *days);
 /* "18:30", at most so many minutes. */

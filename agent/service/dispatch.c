@@ -390,6 +390,8 @@ static void send_done(void *ctx)
         could_not_start(transfer, error);
     else if (transfer->service->stopping)
         uploader_abort(transfer->upload);
+    else
+        uplink_upload_began(transfer->service->uplink);
 }
 
 static void look_and_send(struct transfer *transfer)

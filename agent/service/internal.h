@@ -381,6 +381,7 @@ struct bandwidth_now uplink_in_force(const struct uplink *uplink);
 const char *uplink_held_because(const struct uplink *uplink);
 /* A window wants it, and ends. */
 bool uplink_is_held_for_a_time(const struct uplink *uplink);
+void uplink_upload_began(struct uplink *uplink);
 /* Something that it goes by is another. */
 void uplink_look(struct uplink *uplink);
 /* Begins nothing more. */

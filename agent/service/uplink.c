@@ -1,13 +1,15 @@
 /*
- * What the timetable says now, carried out: the uploader's rate, and a pause where nothing may
- * leave. Looked at again when something else comes into force, and once a minute while there are
- * windows, for the wall clock may be set and the time zone changed.
+ * What the timetable says now, carried out: the uploader's rate, a fixed one or one that follows
+ * the link, and a pause where nothing may leave. Looked at again when something else comes into
+ * force, and once a minute while there are windows, for the wall clock may be set and the time zone
+ * changed.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/mem.h"
 #include "agent/base/when.h"
+#include "agent/service/auto_rate.h"
 #include "agent/service/busy.h"
 #include "agent/service/internal.h"
 
@@ -18,8 +20,9 @@ struct uplink {
     uv_timer_t timer;
     struct busy *busy;
     struct bandwidth_now now; /* its window is the present configuration's */
-    char *words;              /* what is in force */
-    char *held_because;       /* "": something may leave */
+    struct auto_rate *auto_rate;
+    char *words;        /* what is in force */
+    char *held_because; /* "": something may leave */
 };
 
 static void on_trouble(void *ctx, const char *what, int error)
@@ -31,7 +34,20 @@ static void on_trouble(void *ctx, const char *what, int error)
 
 static uint64_t bytes_of(const struct rate *rate)
 {
-    return rate->kind == RATE_UNLIMITED ? UPLOADER_UNLIMITED : rate->bytes_per_s;
+    return rate->kind == RATE_FIXED ? rate->bytes_per_s : UPLOADER_UNLIMITED;
+}
+
+static void set_rate(struct uplink *uplink)
+{
+    struct service *service = uplink->service;
+    const struct rate *rate = &uplink->now.rate;
+    bool paused = pausing_is_on(service->pausing); /* the uplink is free at once */
+    if (rate->kind == RATE_AUTO && !paused) {
+        auto_rate_on(uplink->auto_rate, bytes_of(&service->config->bandwidth.ceiling));
+        return;
+    }
+    auto_rate_off(uplink->auto_rate);
+    uploader_set_rate(service->uploader, paused ? 0 : bytes_of(rate));
 }
 
 static void tell_plan(struct uplink *uplink)
@@ -75,8 +91,7 @@ void uplink_look(struct uplink *uplink)
     uplink->now = bandwidth_in_force(bandwidth, now_ms);
     if (busy_is_so(uplink->busy))
         bandwidth_when_busy(bandwidth, busy_words(uplink->busy), &uplink->now);
-    bool paused = pausing_is_on(service->pausing); /* the uplink is free at once */
-    uploader_set_rate(service->uploader, paused ? 0 : bytes_of(&uplink->now.rate));
+    set_rate(uplink);
     tell_plan(uplink);
     tell_log(uplink);
     if (bandwidth->window_count == 0)
@@ -98,7 +113,9 @@ void uplink_configure(struct uplink *uplink)
 
 struct bandwidth_now uplink_in_force(const struct uplink *uplink)
 {
-    return uplink->now;
+    struct bandwidth_now now = uplink->now;
+    now.present = auto_rate_now(uplink->auto_rate);
+    return now;
 }
 
 const char *uplink_held_because(const struct uplink *uplink)
@@ -119,6 +136,7 @@ struct uplink *uplink_new(struct service *service)
     uplink->service = service;
     uplink->words = mem_string("unlimited");
     uplink->held_because = mem_string("");
+    uplink->auto_rate = auto_rate_new(service);
     uv_timer_init(&service->loop, &uplink->timer);
     uplink->timer.data = uplink;
     uplink->busy = busy_new(&service->loop, on_busy_changed, uplink);
@@ -134,6 +152,11 @@ static void on_closed(uv_handle_t *handle)
     free(uplink);
 }
 
+void uplink_upload_began(struct uplink *uplink)
+{
+    auto_rate_wake(uplink->auto_rate);
+}
+
 void uplink_stop(struct uplink *uplink)
 {
     busy_stop(uplink->busy);
@@ -146,6 +169,7 @@ bool uplink_is_idle(const struct uplink *uplink)
 
 void uplink_close(struct uplink *uplink)
 {
+    auto_rate_close(uplink->auto_rate);
     busy_close(uplink->busy);
     uv_close((uv_handle_t *)&uplink->timer, on_closed);
 }

@@ -154,6 +154,21 @@ def test_another_rate_is_in_force_at_once_for_what_is_in_flight(double, agent, r
     assert_kept(double, agent, paths)
 
 
+def test_auto_finds_a_rate_and_says_which(double, agent, recordings):
+    agent.configure(bandwidth={"rate": "auto", "ceiling": "1 Mbit/s"})
+    paths = put(agent, recordings, 2)
+    agent.start()
+    wait_until(lambda: in_flight(agent) > 0, "it is being sent")
+    said = agent.status()["bandwidth"]
+    assert said["rate"] == "auto"
+    assert 0 < said["bytes_per_s"] <= 125_000
+    assert "auto, now " in agent.run("status", check=0).stdout
+    reload(agent, bandwidth={"ceiling": "unlimited"})
+    agent.wait_counts(uploaded=2)
+    wait_until(lambda: (agent.status()["bandwidth"]["bytes_per_s"] or 0) > 125_000, "it climbed")
+    assert_kept(double, agent, paths)
+
+
 def test_once_waits_for_the_window_and_says_so(double, in_utc, recordings):
     agent = in_utc
     window, until = around_now("0")

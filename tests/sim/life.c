@@ -296,6 +296,11 @@ int first_start_of(const char *state_dir, const char *name, const char *path, in
     return 0;
 }
 
+void uplink_upload_began(struct uplink *uplink)
+{
+    (void)uplink;
+}
+
 void service_moved(struct service *service)
 {
     (void)service;

@@ -61,6 +61,7 @@ static void rates_in_words(void **state)
     static const char *const pairs[][2] = {
         {"0", "0"},
         {"unlimited", "unlimited"},
+        {"auto", "auto"},
         {"1000 kbit/s", "1 Mbit/s"},
         {"1.5 Mbit/s", "1500 kbit/s"},
         {"64 kB/s", "512 kbit/s"},

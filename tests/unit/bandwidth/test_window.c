@@ -153,6 +153,20 @@ static void the_lowest_of_several_is_in_force(void **state)
                         "day");
 }
 
+static void auto_is_lower_than_unlimited_only(void **state)
+{
+    struct bandwidth_window three[] = {window("free", "mon-sun", "08:00", "18:00", "unlimited"),
+                                       window("follows", "mon-sun", "10:00", "16:00", "auto"),
+                                       window("fixed", "mon-sun", "12:00", "13:00", "8 Gbit/s")};
+    static const struct moment moments[] = {{"2026-11-23 07:00", "free", "2026-11-23 09:00"},
+                                            {"2026-11-23 09:00", "follows", "2026-11-23 11:00"},
+                                            {"2026-11-23 11:00", "fixed", "2026-11-23 12:00"},
+                                            {"2026-11-23 12:00", "follows", "2026-11-23 15:00"}};
+    (void)state;
+    zone(BERLIN);
+    expect(three, 3, moments, COUNT(moments));
+}
+
 static void the_first_of_equals_is_in_force(void **state)
 {
     struct bandwidth_window both[] = {window("a", "mon-sun", "08:00", "18:00", "8 Mbit/s"),
@@ -346,6 +360,7 @@ int main(void)
         cmocka_unit_test(whole_days_are_one_window),
         cmocka_unit_test(without_windows_nothing_changes),
         cmocka_unit_test(the_lowest_of_several_is_in_force),
+        cmocka_unit_test(auto_is_lower_than_unlimited_only),
         cmocka_unit_test(the_first_of_equals_is_in_force),
         cmocka_unit_test(the_clock_is_put_forward),
         cmocka_unit_test(the_clock_is_put_back),

@@ -296,6 +296,27 @@ static void bandwidth_is_unlimited_and_cs1_by_default(void **state)
     assert_int_equal(fixture->config->bandwidth.dscp, 1);
 }
 
+static void a_rate_may_follow_the_link_below_a_ceiling(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_load_watch(fixture, OWNER "bandwidth: { rate: auto }\n");
+    fixture_expect_count(fixture, 0);
+    assert_int_equal(fixture->config->bandwidth.rate.kind, RATE_AUTO);
+    assert_int_equal(fixture->config->bandwidth.ceiling.kind, RATE_UNLIMITED);
+    fixture_load_watch(fixture, OWNER "bandwidth: { rate: auto, ceiling: 8 Mbit/s }\n");
+    fixture_expect_count(fixture, 0);
+    assert_int_equal(fixture->config->bandwidth.ceiling.bytes_per_s, 1000000);
+    fixture_load_watch(fixture, OWNER "bandwidth: { ceiling: 8 Mbit/s, windows: { night: { rate: "
+                                      "auto } } }\n");
+    fixture_expect_count(fixture, 0);
+    fixture_load_watch(fixture, OWNER "bandwidth: { ceiling: 8 Mbit/s }\n");
+    assert_true(fixture_expect(fixture, 5, "ceiling")->warning);
+    fixture_load_watch(fixture, OWNER "bandwidth: { rate: auto, ceiling: 0 }\n");
+    assert_false(fixture_expect(fixture, 5, "ceiling")->warning);
+    fixture_load_watch(fixture, OWNER "bandwidth: { rate: auto, ceiling: auto }\n");
+    assert_false(fixture_expect(fixture, 5, "ceiling")->warning);
+}
+
 static void a_window_has_days_and_times(void **state)
 {
     struct fixture *fixture = *state;
@@ -496,6 +517,7 @@ int main(void)
         TEST(all_errors_are_told_at_once),
         TEST(bandwidth_is_stated_with_units_and_in_no_class_of_calls),
         TEST(bandwidth_is_unlimited_and_cs1_by_default),
+        TEST(a_rate_may_follow_the_link_below_a_ceiling),
         TEST(a_window_has_days_and_times),
         TEST(a_problem_reads_as_file_line_text),
         TEST(unreadable_files),
