@@ -274,7 +274,13 @@ static void tell_unknown(struct config_problems *problems, enum schema_section s
     const char *nearest = schema_nearest(section, name);
     char *shown = bytes_escape(name);
     char *allowed = names_of(section);
-    if (places != NULL)
+    unsigned days;
+    if (section == IN_WINDOW && days_parse(name, &days))
+        problems_error(problems, line,
+                       "unknown key \"%s\": days with a comma between stand in quotes, "
+                       "days: \"sat,sun\"",
+                       shown);
+    else if (places != NULL)
         problems_error(problems, line, "misplaced key \"%s\": it belongs to %s", shown, places);
     else if (nearest != NULL)
         problems_error(problems, line, "unknown key \"%s\" in %s; did you mean \"%s\"?", shown,

@@ -279,6 +279,7 @@ static void bandwidth_is_stated_with_units_and_in_no_class_of_calls(void **state
         {OWNER "bandwidth:\n  windows:\n    a: { rate: 0, until: \"1:00\" }\n", 7,
          "unknown key \"until\" in bandwidth.windows.NAME"},
         {OWNER "bandwidth:\n  windows:\n    a: { rate: 0 }\n    a: { rate: 0 }\n", 8, "repeated"},
+        {OWNER "bandwidth:\n  windows:\n    a: { rate: 0, days: sat,sun }\n", 7, "stand in quotes"},
         {OWNER "bandwidth:\n  windows: [a]\n", 6, "expected windows"},
     };
     EXPECT_EACH(*state, errors);
