@@ -4,7 +4,7 @@ import random
 from collections import defaultdict
 
 # Calls after which the world outside is another, or that the agent learns something from.
-EFFECTS = {"openat", "read", "pread64", "write", "pwrite64", "fdatasync", "fsync", "rename", "renameat2",
+EFFECTS = {"openat", "read", "pread64", "write", "pwrite64", "fdatasync", "fsync", "rename", "renameat", "renameat2",
            "mkdir", "mkdirat", "unlink", "unlinkat", "linkat", "ftruncate", "flock", "fcntl", "inotify_add_watch",
            "connect", "sendto", "recvfrom", "getdents64", "fchown", "fchmod", "exit_group"}
 
@@ -21,6 +21,7 @@ ERRORS = {
     "fdatasync": ("EIO", "ENOSPC", "EINTR"),
     "fsync": ("EIO", "ENOSPC", "EINTR"),
     "rename": (*_FILES[:2], *_SPACE, "EXDEV"),
+    "renameat": (*_FILES[:2], *_SPACE, "EXDEV"),
     "renameat2": (*_FILES[:2], *_SPACE, "EXDEV", "EINVAL", "ENOSYS"),
     "mkdir": (*_FILES[:3], *_SPACE),
     "mkdirat": (*_FILES[:3], *_SPACE),
