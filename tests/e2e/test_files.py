@@ -733,10 +733,16 @@ def test_a_watch_folder_that_comes_late(watching, double):
     assert_all_well(double, agent, [call])
 
 
+def wait_refused(agent, count):
+    """So many are queued, and the first has met the refusal of the token: none is being opened any more."""
+    wait_until(lambda: agent.status()["paused_because"] != "", "it is paused", describe=agent.describe)
+    agent.wait_counts(queued=count, only=True)
+
+
 def test_a_watch_folder_that_goes_away_makes_nothing_gone(queueing, double):
     agent = queueing()
     many(agent.calls, 20)
-    agent.wait_counts(queued=20, only=True)
+    wait_refused(agent, 20)
     away = agent.calls.rename(agent.root / "away")
     wait_online(agent, False)
     assert agent.counts() == {"queued": 20}
@@ -783,9 +789,7 @@ def test_an_empty_mount_point_is_not_an_empty_folder(double, agent_factory):
         for name, data in content.items():
             (agent.calls / name).write_bytes(data)
         agent.start()
-        # the first of them has met the refusal, so that none is opened meanwhile
-        wait_until(lambda: agent.status()["paused_because"] != "", "it is paused", describe=agent.describe)
-        agent.wait_counts(queued=5, only=True)
+        wait_refused(agent, 5)
         subprocess.run(["umount", agent.calls], check=True)
         wait_online(agent, False)
         assert agent.counts() == {"queued": 5}
