@@ -69,6 +69,11 @@ int command_enter_state_dir(const struct config *config, bool make);
 
 /* Opens the ledger to read. 0; 1: there is none yet (*ledger NULL); or EX_IOERR, told. */
 int command_open_ledger(const struct config *config, struct ledger **ledger);
+/* For a command that holds the lock: opens it to write, making it if there is none. 0 or EX_IOERR,
+ * told. */
+int command_open_ledger_to_write(const struct config *config, struct ledger **ledger);
+/* Makes durable what was changed in it. 0; EX_IOERR: nothing was, told. */
+int command_commit(struct ledger *ledger);
 
 /* An argument as an absolute path without "." and ".." and doubled slashes; no link is followed.
  * New string. */

@@ -3,7 +3,6 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -54,27 +53,19 @@ static int hand_over(const struct config *config, const struct pause_request *re
 static int act(const struct config *config, const struct pause_request *request)
 {
     struct ledger *ledger;
-    char *why = NULL;
-    int error = ledger_open(config->state_dir, LEDGER_WRITE, &ledger, &why);
-    if (error != 0) {
-        command_say("the ledger in %s cannot be opened: %s", config->state_dir,
-                    why != NULL ? why : strerror(-error));
-        free(why);
-        return EX_IOERR;
-    }
+    int code = command_open_ledger_to_write(config, &ledger);
+    if (code != 0)
+        return code;
     pause_apply(ledger, request, when_now_ms());
-    error = ledger_commit(ledger);
-    if (error == 0) {
+    code = command_commit(ledger);
+    if (code == 0) {
         char *words = pause_words(ledger, when_now_ms());
         tell(request, words);
         command_say("no service runs; this holds for the next one, too");
         free(words);
-    } else {
-        command_say("the ledger cannot be written: %s; nothing was changed",
-                    ledger_error_words(ledger));
     }
     ledger_close(ledger);
-    return error != 0 ? EX_IOERR : 0;
+    return code;
 }
 
 static int run(const struct invocation *invocation, struct pause_request *request)

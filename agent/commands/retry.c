@@ -2,7 +2,6 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -48,25 +47,17 @@ static int act(const struct config *config, const struct retry_request *request)
 {
     struct ledger *ledger;
     struct retry_outcome outcome;
-    char *why = NULL;
-    int error = ledger_open(config->state_dir, LEDGER_WRITE, &ledger, &why);
-    if (error != 0) {
-        command_say("the ledger in %s cannot be opened: %s", config->state_dir,
-                    why != NULL ? why : strerror(-error));
-        free(why);
-        return EX_IOERR;
-    }
+    int code = command_open_ledger_to_write(config, &ledger);
+    if (code != 0)
+        return code;
     retry_apply(ledger, config->state_dir, request, &outcome);
-    error = ledger_commit(ledger);
-    if (error != 0)
-        command_say("the ledger cannot be written: %s; nothing was changed",
-                    ledger_error_words(ledger));
+    code = command_commit(ledger);
     ledger_close(ledger);
-    char *problem = error == 0 ? retry_problem(&outcome) : NULL;
+    char *problem = code == 0 ? retry_problem(&outcome) : NULL;
     if (problem != NULL)
         command_say("%s", problem);
     free(problem);
-    return error != 0 || outcome.error != 0 ? EX_IOERR : tell(request, &outcome);
+    return code != 0 || outcome.error != 0 ? EX_IOERR : tell(request, &outcome);
 }
 
 static int run(const struct config *config, const struct retry_request *request)

@@ -110,6 +110,26 @@ int command_open_ledger(const struct config *config, struct ledger **ledger)
     return 0;
 }
 
+int command_open_ledger_to_write(const struct config *config, struct ledger **ledger)
+{
+    char *why = NULL;
+    int error = ledger_open(config->state_dir, LEDGER_WRITE, ledger, &why);
+    if (error != 0)
+        command_say("the ledger in %s cannot be opened: %s", config->state_dir,
+                    why != NULL ? why : strerror(-error));
+    free(why);
+    return error != 0 ? EX_IOERR : 0;
+}
+
+int command_commit(struct ledger *ledger)
+{
+    if (ledger_commit(ledger) == 0)
+        return 0;
+    command_say("the ledger cannot be written: %s; nothing was changed",
+                ledger_error_words(ledger));
+    return EX_IOERR;
+}
+
 /* As the shell gave it; where nothing has that name, it may be as `list` and the log show it. */
 static char *path_bytes(const char *argument)
 {

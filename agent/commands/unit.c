@@ -90,11 +90,10 @@ static bool is_of(const struct unit *unit, const char *config_file)
     size_t n;
     const char *found = value_of(unit, "ExecStart", &n);
     char *command = mem_bytes_string(found, n);
-    const char *begin = strstr(command, "argv[]=");
+    char *begin = strstr(command, "argv[]="), *rest = NULL;
     bool matches = false, named = false;
-    char *rest = NULL;
-    for (char *word = begin != NULL ? strtok_r(command + (begin - command), " ;", &rest) : NULL;
-         word != NULL && !named; word = strtok_r(NULL, " ;", &rest)) {
+    for (char *word = begin != NULL ? strtok_r(begin, " ;", &rest) : NULL; word != NULL && !named;
+         word = strtok_r(NULL, " ;", &rest)) {
         named = strcmp(word, "-c") == 0 || strcmp(word, "--config") == 0;
         if (named) {
             word = strtok_r(NULL, " ;", &rest);
