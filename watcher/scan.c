@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "watcher/beneath.h"
 #include "watcher/events.h"
+#include "watcher/steady.h"
 
 /* A slow file system gets shorter slices. Too long: finished calls wait behind a scan. */
 enum { SLICE_MS = 50 };
@@ -273,19 +273,12 @@ static void take(struct scan *scan, const struct watch_options *options, const s
     }
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 void scan_run(struct scan *scan, int root, const struct watch_options *options, int inotify,
               struct scan_slice *slice, struct turn *turn)
 {
-    int64_t end_ms = now_ms() + SLICE_MS;
+    int64_t end_ms = steady_ms() + SLICE_MS;
     int names = 0, folders = 0;
-    while (names < SCAN_ENTRIES && ((names & 15) != 0 || now_ms() < end_ms)) {
+    while (names < SCAN_ENTRIES && ((names & 15) != 0 || steady_ms() < end_ms)) {
         turn_moved(turn);
         if (!scan->dir) {
             if (scan->stack_count == 0) {

@@ -4,8 +4,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <uv.h>
+
+#include "watcher/steady.h"
 
 enum {
     MEASURE_MS = 2000, /* the kernel works its averages out no more often */
@@ -27,13 +28,6 @@ struct turns {
     int64_t measured_ms, rest_until_ms;
     char words[160];
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static void unlink_turn(struct turn **list, struct turn *turn)
 {
@@ -161,20 +155,20 @@ static void serve(struct turns *turns, const struct turn *asker)
         return;
     }
     turns->serving = true;
-    measure_if_due(turns, now_ms());
-    while ((turn = first_that_may_go(turns, now_ms()))) {
+    measure_if_due(turns, steady_ms());
+    while ((turn = first_that_may_go(turns, steady_ms()))) {
         unlink_turn(&turns->waiting, turn);
         turn->next = turns->out;
         turns->out = turn;
         turn->state = TURN_OUT;
-        turn->begun_ms = now_ms();
+        turn->begun_ms = steady_ms();
         atomic_store(&turn->moved_ms, turn->begun_ms);
         if (turn != asker) {
             turn->go(turn);
         }
     }
     turns->serving = false;
-    sleep_until_due(turns, now_ms());
+    sleep_until_due(turns, steady_ms());
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -216,7 +210,7 @@ bool turns_ask(struct turns *turns, struct turn *turn, enum turn_kind kind)
 /* What hung and came back has rested enough. */
 static void rest(struct turns *turns, const struct turn *turn)
 {
-    int64_t at_ms = now_ms(), rest_ms = REST_TIMES * (at_ms - turn->begun_ms);
+    int64_t at_ms = steady_ms(), rest_ms = REST_TIMES * (at_ms - turn->begun_ms);
     if (turns->verdict != PRESSURE_SLOW || turn->kind != TURN_BULK || turn->state != TURN_OUT) {
         return;
     }
@@ -241,14 +235,14 @@ void turns_give_back(struct turns *turns, struct turn *turn)
 void turn_moved(struct turn *turn)
 {
     if (turn) {
-        atomic_store(&turn->moved_ms, now_ms());
+        atomic_store(&turn->moved_ms, steady_ms());
     }
 }
 
 bool turns_bulk_is_open(const struct turns *turns)
 {
     return !turns || turns->verdict == PRESSURE_NONE ||
-           (turns->verdict == PRESSURE_SLOW && now_ms() >= turns->rest_until_ms);
+           (turns->verdict == PRESSURE_SLOW && steady_ms() >= turns->rest_until_ms);
 }
 
 enum pressure_verdict turns_verdict(const struct turns *turns)
@@ -273,7 +267,7 @@ int turns_new(struct uv_loop_s *loop, const struct turns_options *options,
     turns->options = *options;
     turns->changed = changed;
     turns->ctx = ctx;
-    turns->measured_ms = now_ms() - MEASURE_MS;
+    turns->measured_ms = steady_ms() - MEASURE_MS;
     uv_timer_init(loop, &turns->timer);
     turns->timer.data = turns;
     *out = turns;
@@ -283,7 +277,7 @@ int turns_new(struct uv_loop_s *loop, const struct turns_options *options,
 void turns_configure(struct turns *turns, const struct turns_options *options)
 {
     turns->options = *options;
-    measure(turns, now_ms(), PRESSURE_NONE); /* judged anew, not by the old limit */
+    measure(turns, steady_ms(), PRESSURE_NONE); /* judged anew, not by the old limit */
     serve(turns, NULL);
 }
 
